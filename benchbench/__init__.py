@@ -1,0 +1,94 @@
+"""benchbench: should I augment with a generative model, with which, how much, and is it safe?
+
+This module is the plugin author's face. Names are imported when first used, so that ``benchbench --help``
+needs no torch; nothing inside the package imports from here.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchbench.errors import CollapsedError, DataError, DataMissingError, DivergedError, UnsupportedDataError
+    from benchbench.hookspecs import hookimpl
+    from benchbench.networks import Downsampler, SmallCnn, Upsampler, init_weights, size_ladder
+    from benchbench.seeding import derive_seed, numpy_generator, torch_generator
+    from benchbench.training import Ema, LoopResult, TrainStep, fit_loop, sample_in_blocks, to_float, to_uint8
+    from benchbench.types import (
+        Classifier,
+        Config,
+        Dataset,
+        DatasetSource,
+        Executor,
+        FeatureExtractor,
+        FitContext,
+        Generator,
+        LabelledImages,
+        Metric,
+        Report,
+        SampleContext,
+    )
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "benchbench.errors": "CollapsedError DataError DataMissingError DivergedError UnsupportedDataError",
+    "benchbench.hookspecs": "hookimpl",
+    "benchbench.networks": "Downsampler SmallCnn Upsampler init_weights size_ladder",
+    "benchbench.seeding": "derive_seed numpy_generator torch_generator",
+    "benchbench.training": "Ema LoopResult TrainStep fit_loop sample_in_blocks to_float to_uint8",
+    "benchbench.types": (
+        "Classifier Config Dataset DatasetSource Executor FeatureExtractor FitContext Generator "
+        "LabelledImages Metric Report SampleContext"
+    ),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+__all__ = [
+    "Classifier",
+    "CollapsedError",
+    "Config",
+    "DataError",
+    "DataMissingError",
+    "Dataset",
+    "DatasetSource",
+    "DivergedError",
+    "Downsampler",
+    "Ema",
+    "Executor",
+    "FeatureExtractor",
+    "FitContext",
+    "Generator",
+    "LabelledImages",
+    "LoopResult",
+    "Metric",
+    "Report",
+    "SampleContext",
+    "SmallCnn",
+    "TrainStep",
+    "UnsupportedDataError",
+    "Upsampler",
+    "derive_seed",
+    "fit_loop",
+    "hookimpl",
+    "init_weights",
+    "numpy_generator",
+    "sample_in_blocks",
+    "size_ladder",
+    "to_float",
+    "to_uint8",
+    "torch_generator",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'benchbench' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, for completion."""
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""The downstream protocol and the classifiers it trains."""

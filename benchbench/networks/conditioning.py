@@ -1,0 +1,51 @@
+"""How a network is told the class: by its norms (generators) or by its last layer (discriminators)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch norm with a scale and a shift for every class (Dumoulin 2017, Eq. 5; de Vries 2017).
+
+    Starts as plain batch norm: all scales one, all shifts zero.
+
+    Args:
+        channels: C.
+        num_classes: K.
+    """
+
+    def __init__(self, channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.scale = nn.Parameter(torch.ones(num_classes, channels))
+        self.shift = nn.Parameter(torch.zeros(num_classes, channels))
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Normalise ``float (B, C, H, W)`` and scale by its ``labels (B,)``."""
+        scale = functional.embedding(labels, self.scale)[:, :, None, None]
+        shift = functional.embedding(labels, self.shift)[:, :, None, None]
+        return torch.addcmul(shift, self.norm(x), scale)
+
+
+class ProjectionHead(nn.Module):
+    """Score of a feature vector and a class: ``psi(h) + <e_y, h>`` (Miyato & Koyama 2018, Eq. 3).
+
+    Without classes, ``psi(h)`` alone: a linear layer with one output.
+
+    Args:
+        features: Length of h.
+        num_classes: K, or None where the score does not depend on a class.
+    """
+
+    def __init__(self, features: int, num_classes: int | None = None) -> None:
+        super().__init__()
+        self.linear = nn.Linear(features, 1)
+        self.classes = None if num_classes is None else nn.Embedding(num_classes, features)
+
+    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
+        """``float (B, d)`` and ``int64 (B,)`` to scores ``float (B,)``."""
+        score: Tensor = self.linear(features)[:, 0]
+        return score if self.classes is None else score + (self.classes(labels) * features).sum(dim=1)

@@ -1,0 +1,238 @@
+"""Invertible layers with their log-determinants, and the multi-scale flow they make up.
+
+Every layer maps ``forward(x, labels) -> (y, log_det)`` with ``log_det = log |det dy/dx|`` in nats, ``(B,)``, and
+``inverse(y, labels) -> x``. ``labels`` is ``int64 (B,)``, or None where nothing is conditional.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchbench.networks.conv import init_weights
+
+# log s of one coupling stays within +-2, so that no single layer can blow up or crush an input.
+LOG_SCALE_BOUND = 2.0
+
+
+class Invertible(nn.Module):
+    """What the layers of this module share: nothing but their signatures."""
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """``(B, C, H, W)`` to the same number of values, and the log-determinant ``(B,)``."""
+        raise NotImplementedError
+
+    def inverse(self, y: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The ``x`` that ``forward`` maps to ``y``."""
+        raise NotImplementedError
+
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw what is random in the initial weights from ``generator`` (on the CPU)."""
+
+    def adapt(self, x: Tensor) -> None:
+        """Initialise from a batch of this layer's inputs, where the layer does such a thing."""
+
+
+class Squeeze(Invertible):
+    """Every 2x2 patch becomes four channels (Dinh 2017, Sec. 3.6): ``(B, C, H, W)`` to ``(B, 4C, H/2, W/2)``."""
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """A permutation: the log-determinant is zero."""
+        return functional.pixel_unshuffle(x, 2), x.new_zeros(len(x))
+
+    def inverse(self, y: Tensor, labels: Tensor | None = None) -> Tensor:
+        """``(B, 4C, H/2, W/2)`` to ``(B, C, H, W)``."""
+        return functional.pixel_shuffle(y, 2)
+
+
+class ActNorm(Invertible):
+    """A scale and a shift per channel, ``y = (x + b) exp(s)``, set by ``adapt`` (Kingma & Dhariwal 2018, Sec. 3.1)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(1, channels, 1, 1))
+        self.log_scale = nn.Parameter(torch.zeros(1, channels, 1, 1))
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The log-determinant is ``H W sum(s)``, the same for every image."""
+        log_det = self.log_scale.sum() * (x.shape[2] * x.shape[3])
+        return (x + self.bias) * self.log_scale.exp(), log_det.expand(len(x))
+
+    def inverse(self, y: Tensor, labels: Tensor | None = None) -> Tensor:
+        """``y exp(-s) - b``."""
+        return y * (-self.log_scale).exp() - self.bias
+
+    @torch.no_grad()
+    def adapt(self, x: Tensor) -> None:
+        """Choose ``b`` and ``s`` such that this batch comes out with mean 0 and variance 1 in every channel."""
+        variance, mean = torch.var_mean(x, dim=(0, 2, 3), keepdim=True, correction=0)
+        self.bias.copy_(-mean)
+        self.log_scale.copy_(-0.5 * variance.clamp_min(1e-6).log())
+
+
+class InvertibleConv(Invertible):
+    """A 1x1 convolution with ``W = P L (U + diag(s))`` (Kingma & Dhariwal 2018, Eq. 10-11).
+
+    ``P`` is a fixed permutation, ``L`` unit lower and ``U`` strictly upper triangular; the sign of ``s`` is
+    fixed. So ``log |det W| = sum log |s|`` costs nothing, and ``W`` can't become singular.
+    """
+
+    signs: Tensor
+    permutation: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("permutation", torch.eye(channels))
+        self.register_buffer("signs", torch.ones(channels))
+        self.lower = nn.Parameter(torch.zeros(channels, channels))
+        self.upper = nn.Parameter(torch.zeros(channels, channels))
+        self.log_diagonal = nn.Parameter(torch.zeros(channels))
+
+    @torch.no_grad()
+    def reset(self, generator: torch.Generator) -> None:
+        """Start from a random rotation."""
+        size = len(self.signs)
+        rotation, _ = torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=torch.float64))
+        permutation, lower, upper = torch.linalg.lu(rotation)
+        self.permutation.copy_(permutation)
+        self.lower.copy_(lower.tril(-1))
+        self.upper.copy_(upper.triu(1))
+        self.signs.copy_(upper.diagonal().sign())
+        self.log_diagonal.copy_(upper.diagonal().abs().log())
+
+    def weight(self) -> Tensor:
+        """``W (C, C)``."""
+        lower = self.lower.tril(-1) + torch.eye(len(self.signs), dtype=self.lower.dtype, device=self.lower.device)
+        return self.permutation @ lower @ (self.upper.triu(1) + torch.diag(self.signs * self.log_diagonal.exp()))
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The log-determinant is ``H W sum log |s|``, the same for every image."""
+        log_det = self.log_diagonal.sum() * (x.shape[2] * x.shape[3])
+        return functional.conv2d(x, self.weight()[:, :, None, None]), log_det.expand(len(x))
+
+    def inverse(self, y: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The convolution with the inverse of ``W``."""
+        return functional.conv2d(y, torch.linalg.inv(self.weight())[:, :, None, None])
+
+
+class AffineCoupling(Invertible):
+    """``y_a = x_a, y_b = (x_b + t(x_a)) exp(s(x_a))`` (Dinh 2017, Eq. 7), with ``s = 2 tanh(. / 2)``.
+
+    ``s`` and ``t`` come from a 3x3, a 1x1 and a 3x3 convolution; the last one starts at zero, so the coupling
+    starts as the identity (Kingma & Dhariwal 2018, Sec. 3.3). Labels enter as a learned bias of both hidden layers.
+
+    Args:
+        channels: C of the input, at least 2.
+        width: Hidden channels.
+        num_classes: K, or 0 for an unconditional coupling.
+    """
+
+    def __init__(self, channels: int, width: int, num_classes: int) -> None:
+        super().__init__()
+        self.kept = channels - channels // 2
+        self.first = nn.Conv2d(self.kept, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 1)
+        self.last = nn.Conv2d(width, 2 * (channels // 2), 3, padding=1)
+        self.embedding = nn.Embedding(num_classes, 2 * width) if num_classes else None
+
+    @torch.no_grad()
+    def reset(self, generator: torch.Generator) -> None:
+        """Hidden layers by He's rule, the last one and the embedding zero."""
+        init_weights(self, generator)
+        self.last.weight.zero_()
+        if self.embedding is not None:
+            self.embedding.weight.zero_()
+
+    def _scale_and_shift(self, kept: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        """``s`` and ``t``, each like the changed half."""
+        first, second = self.first(kept), self.second
+        if self.embedding is None:
+            hidden = second(functional.relu(first))
+        else:
+            one, two = self.embedding(labels)[:, :, None, None].chunk(2, dim=1)
+            hidden = second(functional.relu(first + one)) + two
+        scale, shift = self.last(functional.relu(hidden)).chunk(2, dim=1)
+        return LOG_SCALE_BOUND * torch.tanh(scale / LOG_SCALE_BOUND), shift
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The log-determinant is the sum of ``s``."""
+        kept, changed = x[:, : self.kept], x[:, self.kept :]
+        scale, shift = self._scale_and_shift(kept, labels)
+        return torch.cat([kept, (changed + shift) * scale.exp()], dim=1), scale.flatten(1).sum(1)
+
+    def inverse(self, y: Tensor, labels: Tensor | None = None) -> Tensor:
+        """``x_b = y_b exp(-s) - t``."""
+        kept, changed = y[:, : self.kept], y[:, self.kept :]
+        scale, shift = self._scale_and_shift(kept, labels)
+        return torch.cat([kept, changed * (-scale).exp() - shift], dim=1)
+
+
+class MultiScaleFlow(nn.Module):
+    """Squeeze, ``depth`` times (actnorm, 1x1 convolution, coupling), and half of the channels leave; once a scale.
+
+    The last scale keeps all its channels (Dinh 2017, Fig. 4b). The code is all that left, flattened.
+
+    Args:
+        shape: (C, H, W); H and W divisible by two.
+        scales: At most so many; fewer where a side is no longer divisible by two.
+        depth: Flow steps a scale.
+        width: Hidden channels of the couplings.
+        num_classes: K, or 0 for an unconditional flow.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], scales: int, depth: int, width: int, num_classes: int) -> None:
+        super().__init__()
+        channels, height, width_px = shape
+        self.scales = nn.ModuleList()
+        self.out_shapes: list[tuple[int, int, int]] = []
+        while len(self.scales) < scales and height % 2 == 0 and width_px % 2 == 0:
+            channels, height, width_px = 4 * channels, height // 2, width_px // 2
+            layers: list[nn.Module] = [Squeeze()]
+            for _ in range(depth):
+                layers += [ActNorm(channels), InvertibleConv(channels), AffineCoupling(channels, width, num_classes)]
+            self.scales.append(nn.ModuleList(layers))
+            channels //= 2
+            self.out_shapes.append((channels, height, width_px))
+        self.out_shapes[-1] = (2 * channels, height, width_px)
+
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw all random weights from ``generator`` (on the CPU)."""
+        for module in self.modules():
+            if isinstance(module, Invertible):
+                module.reset(generator)
+
+    @torch.no_grad()
+    def adapt(self, x: Tensor, labels: Tensor | None = None) -> None:
+        """Initialise every actnorm from one batch, ``float (B, C, H, W)``, layer by layer."""
+        for number, scale in enumerate(self.scales):
+            for layer in scale:
+                layer.adapt(x)
+                x, _ = layer(x, labels)
+            x = x[:, self.out_shapes[number][0] :]
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """``float (B, C, H, W)`` to the code ``(B, D)`` and the log-determinant ``(B,)`` in nats."""
+        log_det, codes = x.new_zeros(len(x)), []
+        for number, scale in enumerate(self.scales):
+            for layer in scale:
+                x, change = layer(x, labels)
+                log_det = log_det + change
+            leaving = self.out_shapes[number][0]
+            codes.append(x[:, :leaving].flatten(1))
+            x = x[:, leaving:]
+        return torch.cat(codes, dim=1), log_det
+
+    def inverse(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The code ``(B, D)`` to ``float (B, C, H, W)``."""
+        codes = code.split([math.prod(shape) for shape in self.out_shapes], dim=1)
+        x: Tensor | None = None
+        for scale, part, shape in zip(reversed(self.scales), reversed(codes), reversed(self.out_shapes), strict=True):
+            left = part.unflatten(1, shape)
+            x = left if x is None else torch.cat([left, x], dim=1)
+            for layer in reversed(scale):
+                x = layer.inverse(x, labels)
+        assert x is not None  # there is at least one scale
+        return x

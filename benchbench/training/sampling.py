@@ -1,0 +1,41 @@
+"""Sampling in fixed blocks, so that sample i does not depend on how many are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from benchbench.seeding import torch_generator
+from benchbench.types import SampleContext
+
+BLOCK = 128
+
+
+def sample_in_blocks(
+    labels: Tensor, ctx: SampleContext, draw: Callable[[Tensor, torch.Generator], Tensor]
+) -> Tensor:
+    """Draw ``len(labels)`` images, always ``BLOCK`` at a time.
+
+    Every block has its own generator, seeded by the block's number, and always runs at full size (the last
+    one is padded with label 0 and cut). So a sample's bits depend on the seed, its index and its label:
+    not on n, and not on how a matrix product is blocked for another batch size.
+
+    Args:
+        labels: ``int64 (n,)``.
+        ctx: Seed and device.
+        draw: ``draw(labels (BLOCK,), generator) -> uint8 (BLOCK, C, H, W)``, both on ``ctx.device``.
+
+    Returns:
+        ``uint8 (n, C, H, W)`` on the CPU.
+    """
+    blocks = []
+    for start in range(0, max(len(labels), 1), BLOCK):
+        part = labels[start : start + BLOCK]
+        padded = torch.zeros(BLOCK, dtype=torch.int64)
+        padded[: len(part)] = part
+        generator = torch_generator(ctx.seed, "block", start // BLOCK, device=ctx.device)
+        with torch.inference_mode():
+            blocks.append(draw(padded.to(ctx.device), generator)[: len(part)].cpu().clone())
+    return torch.cat(blocks)

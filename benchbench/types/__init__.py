@@ -1,0 +1,42 @@
+"""The values and contracts that every floor shares."""
+
+from benchbench.types.context import Budget, Checkpoint, FitContext, NoCheckpoint, SampleContext
+from benchbench.types.images import Dataset, LabelledImages
+from benchbench.types.plugins import (
+    Classifier,
+    Config,
+    DatasetSource,
+    Executor,
+    FeatureExtractor,
+    Generator,
+    LikelihoodModel,
+    Metric,
+    Predictor,
+    Report,
+)
+from benchbench.types.status import Status
+from benchbench.types.tasks import Outcome, Progress, Task
+
+__all__ = [
+    "Budget",
+    "Checkpoint",
+    "Classifier",
+    "Config",
+    "Dataset",
+    "DatasetSource",
+    "Executor",
+    "FeatureExtractor",
+    "FitContext",
+    "Generator",
+    "LabelledImages",
+    "LikelihoodModel",
+    "Metric",
+    "NoCheckpoint",
+    "Outcome",
+    "Predictor",
+    "Progress",
+    "Report",
+    "SampleContext",
+    "Status",
+    "Task",
+]

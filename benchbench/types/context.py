@@ -1,0 +1,98 @@
+"""What the framework hands a generator while it fits and samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much training a cell may have, equally for every generator.
+
+    Attributes:
+        max_steps: Cap on optimizer steps; None leaves it to the generator's own config.
+        max_seconds: Wall-clock seconds after which training stops early and keeps what it has; None is
+            no limit. A fit that was cut by it is not reproducible bit for bit.
+    """
+
+    max_steps: int | None = None
+    max_seconds: float | None = None
+
+    def steps(self, wanted: int) -> int:
+        """``wanted`` steps, cut to the cap."""
+        return wanted if self.max_steps is None else min(wanted, self.max_steps)
+
+
+class Checkpoint(Protocol):
+    """Where training may leave its state, and find it again after an interruption."""
+
+    def load(self) -> dict[str, Any] | None:
+        """The last saved state, or None."""
+        ...
+
+    def due(self) -> bool:
+        """Whether enough time has gone since the last save."""
+        ...
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Keep ``state`` (tensors, numbers, strings, lists, dicts), replacing the last one atomically."""
+        ...
+
+
+class NoCheckpoint:
+    """A checkpoint that keeps nothing: for tests and for training that takes seconds."""
+
+    def load(self) -> dict[str, Any] | None:
+        """Always None."""
+        return None
+
+    def due(self) -> bool:
+        """Never."""
+        return False
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Forget it."""
+
+
+def _no_log(phase: str, step: int, total: int, values: Mapping[str, float]) -> None:
+    """Drop a progress report."""
+
+
+@dataclass(frozen=True)
+class FitContext:
+    """What a generator gets besides its training images.
+
+    Attributes:
+        seed: The cell's seed. Derive sub-seeds with :func:`benchbench.derive_seed`.
+        device: Where to train.
+        generator: A ``torch.Generator`` on ``device``, seeded. The only source of randomness in training.
+        budget: Steps and seconds allowed.
+        deadline: ``time.monotonic()`` value at which training should stop early, or None.
+        log: ``log(phase, step, total, values)``, called now and then with the losses.
+        checkpoint: Keeps and returns the training state.
+    """
+
+    seed: int
+    device: torch.device
+    generator: torch.Generator
+    budget: Budget = Budget()
+    deadline: float | None = None
+    log: Callable[[str, int, int, Mapping[str, float]], None] = _no_log
+    checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
+
+
+@dataclass(frozen=True)
+class SampleContext:
+    """What a generator gets besides the labels it shall sample.
+
+    Attributes:
+        seed: Sample ``i`` is a function of the fitted weights, this seed, ``i`` and label ``i`` alone.
+        device: Where to sample.
+    """
+
+    seed: int
+    device: torch.device

@@ -1,0 +1,227 @@
+"""The contracts: what a generator, dataset, extractor, metric, classifier, report or executor must do.
+
+Each plugin class has a ``name`` (lower-case, unique within its kind) and a ``Config``, a pydantic model
+whose fields all have defaults, so that ``Plugin(Plugin.Config())`` always works.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from benchbench.types.context import FitContext, SampleContext
+from benchbench.types.images import Dataset, LabelledImages
+from benchbench.types.tasks import Outcome, Progress, Task
+
+Features = npt.NDArray[np.float32]
+
+
+class Config(BaseModel):
+    """Base of every plugin's config: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Generator(ABC):
+    """A model that fits on labelled images and samples new ones.
+
+    Attributes:
+        name: As in benchmark files and leaderboards.
+        Config: Its hyper-parameters.
+        role: ``generator``, or ``control`` for a row that calibrates the board and is never ranked.
+        fit_split: The split handed to ``fit``. Only a control may ask for ``val``.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[Config]] = Config
+    role: ClassVar[Literal["generator", "control"]] = "generator"
+    fit_split: ClassVar[Literal["train", "val"]] = "train"
+
+    def __init__(self, config: Any = None) -> None:
+        self.config: Any = self.Config() if config is None else config
+
+    @property
+    def conditional(self) -> bool:
+        """Whether ``sample`` honours its labels. If not, the benchmark file says how labels come about."""
+        return True
+
+    @abstractmethod
+    def fit(self, train: LabelledImages, ctx: FitContext) -> Mapping[str, float] | None:
+        """Learn from ``train``, which must not be changed.
+
+        Returns:
+            Named facts for the record (for example ``{"train_bits_per_dim": 2.1}``), or None.
+
+        Raises:
+            UnsupportedDataError: If this dataset cannot be modelled; the cell is then ``skipped``.
+            DivergedError: If training became hopeless.
+        """
+
+    @abstractmethod
+    def sample(self, labels: Tensor, ctx: SampleContext) -> Tensor:
+        """Draw one image a label.
+
+        Args:
+            labels: ``int64 (n,)``. An unconditional generator uses its length only.
+            ctx: Seed and device.
+
+        Returns:
+            ``uint8 (n, C, H, W)`` on the CPU. Image ``i`` depends on the seed, ``i`` and label ``i`` alone.
+        """
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """All that ``sample`` needs, as tensors, numbers, strings, lists and dicts (no other objects)."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore ``state_dict`` into an object fresh from its config, which has seen no data."""
+
+    def num_parameters(self) -> int:
+        """Numbers kept after training: the elements of all tensors in ``state_dict``."""
+        return _count_elements(self.state_dict())
+
+
+def _count_elements(value: object) -> int:
+    """Elements of all tensors in a nest of dicts and lists."""
+    if isinstance(value, Tensor):
+        return value.numel()
+    if isinstance(value, Mapping):
+        return sum(_count_elements(item) for item in value.values())
+    if isinstance(value, list | tuple):
+        return sum(_count_elements(item) for item in value)
+    return 0
+
+
+@runtime_checkable
+class LikelihoodModel(Protocol):
+    """A generator with an exact likelihood."""
+
+    def bits_per_dim(self, data: LabelledImages, ctx: SampleContext) -> Tensor:
+        """Negative log2-likelihood a sub-pixel, ``float64 (N,)``, in bits/dim."""
+        ...
+
+
+class DatasetSource(ABC):
+    """Where a dataset comes from."""
+
+    name: ClassVar[str]
+    Config: ClassVar[type[Config]] = Config
+
+    def __init__(self, config: Any = None) -> None:
+        self.config: Any = self.Config() if config is None else config
+
+    @abstractmethod
+    def load(self, data_dir: Path) -> Dataset:
+        """Read the dataset; ``data_dir`` is where files are looked for.
+
+        Raises:
+            DataMissingError: If files are missing; names the file, the place and the remedy.
+        """
+
+
+class FeatureExtractor(ABC):
+    """Images to vectors, in which distances between sets of images are taken.
+
+    Attributes:
+        fitted: Whether the extractor learns from the real training images. If not, its weights come from
+            a file and ``fit`` only loads them.
+        proper_names: What a metric is called in these features, where that is not ``METRIC[name]``;
+            ``{"fd": "FID"}`` for Inception.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[Config]] = Config
+    fitted: ClassVar[bool] = True
+    proper_names: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, config: Any = None) -> None:
+        self.config: Any = self.Config() if config is None else config
+
+    @abstractmethod
+    def fit(self, train: LabelledImages, ctx: FitContext) -> None:
+        """Make ready, from the real training images and from nothing else."""
+
+    @abstractmethod
+    def extract(self, images: Tensor, device: torch.device) -> Features:
+        """``uint8 (N, C, H, W)`` to ``float32 (N, d)``, in evaluation mode, whatever the batch size."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """All that ``extract`` needs."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore ``state_dict``."""
+
+
+class Metric(ABC):
+    """A number from the features of real and of synthetic images."""
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    higher_is_better: ClassVar[bool]
+    Config: ClassVar[type[Config]] = Config
+
+    def __init__(self, config: Any = None) -> None:
+        self.config: Any = self.Config() if config is None else config
+
+    @abstractmethod
+    def compute(self, real: Features, synthetic: Features, rng: np.random.Generator) -> float:
+        """The value for ``real (n, d)`` against ``synthetic (m, d)``; ``rng`` serves any subsampling."""
+
+
+class Predictor(Protocol):
+    """A trained classifier."""
+
+    def predict(self, images: Tensor) -> Tensor:
+        """``uint8 (N, C, H, W)`` to class probabilities ``float32 (N, K)`` on the CPU, rows summing to 1."""
+        ...
+
+
+class Classifier(ABC):
+    """The downstream model whose accuracy is the benchmark's end."""
+
+    name: ClassVar[str]
+    Config: ClassVar[type[Config]] = Config
+
+    def __init__(self, config: Any = None) -> None:
+        self.config: Any = self.Config() if config is None else config
+
+    @abstractmethod
+    def train(self, train: LabelledImages, steps: int, ctx: FitContext) -> Predictor:
+        """Take exactly ``steps`` optimizer steps; the initialisation depends on ``ctx.seed`` alone."""
+
+
+class Executor(ABC):
+    """Runs tasks as independent processes."""
+
+    name: ClassVar[str]
+    Config: ClassVar[type[Config]] = Config
+
+    def __init__(self, config: Any = None) -> None:
+        self.config: Any = self.Config() if config is None else config
+
+    @abstractmethod
+    def run(
+        self, tasks: Sequence[Task], jobs: int, on_progress: Callable[[Progress], None]
+    ) -> Iterator[Outcome]:
+        """Run all ``tasks``, ``jobs`` at a time, and yield each one's outcome as it ends."""
+
+
+class Report(ABC):
+    """Writes a finished board in one form."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def write(self, board: Any, folder: Path) -> list[Path]:
+        """Write ``board`` (:class:`benchbench.leaderboard.Board`) under ``folder``; the files written."""

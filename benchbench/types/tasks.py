@@ -1,0 +1,75 @@
+"""What an executor runs, and what it says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchbench.types.status import Status
+
+
+@dataclass(frozen=True)
+class Task:
+    """One process to run: ``python -m MODULE PAYLOAD``.
+
+    Attributes:
+        name: The cell's name, unique in a run.
+        module: The importable module whose ``__main__`` does the work.
+        payload: A JSON file with everything the process needs.
+        folder: Where the process leaves ``log.txt``, ``progress.json`` and ``outcome.json``.
+        timeout_s: Hard wall-clock limit in seconds, or None.
+        env: Environment variables to set, thread counts among them.
+    """
+
+    name: str
+    module: str
+    payload: Path
+    folder: Path
+    timeout_s: float | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a running cell is.
+
+    Attributes:
+        name: The cell's name.
+        phase: ``fit``, ``sample``, ``features``, …
+        step: Steps done in this phase.
+        total: Steps in this phase.
+        values: The latest losses.
+        rate: Steps a second, 0 where not known yet.
+    """
+
+    name: str
+    phase: str
+    step: int = 0
+    total: int = 0
+    values: Mapping[str, float] = field(default_factory=dict)
+    rate: float = 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds left in this phase at the present rate, or None where not known yet."""
+        return (self.total - self.step) / self.rate if self.rate > 0 else None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended.
+
+    Attributes:
+        name: The cell's name.
+        status: How it ended.
+        phase: The phase it was in when it ended.
+        message: One line for the leaderboard; empty where all went well.
+        seconds: Wall-clock seconds of the whole process.
+    """
+
+    name: str
+    status: Status
+    phase: str = ""
+    message: str = ""
+    seconds: float = 0.0
