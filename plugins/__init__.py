@@ -1,0 +1,1 @@
+"""The generators that come with benchbench, one module each, found like anyone else's."""

@@ -1,0 +1,1 @@
+"""The reports that come with benchbench, one module each, found like anyone else's."""

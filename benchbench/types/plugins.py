@@ -38,12 +38,14 @@ class Generator(ABC):
         Config: Its hyper-parameters.
         role: ``generator``, or ``control`` for a row that calibrates the board and is never ranked.
         fit_split: The split handed to ``fit``. Only a control may ask for ``val``.
+        expected: Where a control must come out on distances for the board to be trusted.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type[Config]] = Config
     role: ClassVar[Literal["generator", "control"]] = "generator"
     fit_split: ClassVar[Literal["train", "val"]] = "train"
+    expected: ClassVar[Literal["best", "worst"] | None] = None
 
     def __init__(self, config: Any = None) -> None:
         self.config: Any = self.Config() if config is None else config
@@ -132,19 +134,23 @@ class FeatureExtractor(ABC):
     """Images to vectors, in which distances between sets of images are taken.
 
     Attributes:
-        fitted: Whether the extractor learns from the real training images. If not, its weights come from
-            a file and ``fit`` only loads them.
         proper_names: What a metric is called in these features, where that is not ``METRIC[name]``;
             ``{"fd": "FID"}`` for Inception.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type[Config]] = Config
-    fitted: ClassVar[bool] = True
     proper_names: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, config: Any = None) -> None:
         self.config: Any = self.Config() if config is None else config
+
+    def check(self) -> None:  # noqa: B027  (most extractors need nothing)
+        """Find out, before anything is computed, whether needed files and packages are here.
+
+        Raises:
+            DataMissingError: Naming what is missing, where to put it, and its checksum.
+        """
 
     @abstractmethod
     def fit(self, train: LabelledImages, ctx: FitContext) -> None:
@@ -186,6 +192,10 @@ class Predictor(Protocol):
         """``uint8 (N, C, H, W)`` to class probabilities ``float32 (N, K)`` on the CPU, rows summing to 1."""
         ...
 
+    def state_dict(self) -> dict[str, Any]:
+        """All that :meth:`Classifier.restore` needs, as tensors, numbers, strings, lists and dicts."""
+        ...
+
 
 class Classifier(ABC):
     """The downstream model whose accuracy is the benchmark's end."""
@@ -200,6 +210,10 @@ class Classifier(ABC):
     def train(self, train: LabelledImages, steps: int, ctx: FitContext) -> Predictor:
         """Take exactly ``steps`` optimizer steps; the initialisation depends on ``ctx.seed`` alone."""
 
+    @abstractmethod
+    def restore(self, state: Mapping[str, Any], device: torch.device) -> Predictor:
+        """A predictor from its ``state_dict``."""
+
 
 class Executor(ABC):
     """Runs tasks as independent processes."""
@@ -211,9 +225,7 @@ class Executor(ABC):
         self.config: Any = self.Config() if config is None else config
 
     @abstractmethod
-    def run(
-        self, tasks: Sequence[Task], jobs: int, on_progress: Callable[[Progress], None]
-    ) -> Iterator[Outcome]:
+    def run(self, tasks: Sequence[Task], jobs: int, on_progress: Callable[[Progress], None]) -> Iterator[Outcome]:
         """Run all ``tasks``, ``jobs`` at a time, and yield each one's outcome as it ends."""
 
 
@@ -223,5 +235,13 @@ class Report(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def write(self, board: Any, folder: Path) -> list[Path]:
-        """Write ``board`` (:class:`benchbench.leaderboard.Board`) under ``folder``; the files written."""
+    def write(self, dossier: Any, folder: Path) -> list[Path]:
+        """Write files under ``folder``.
+
+        Args:
+            dossier: A :class:`benchbench.leaderboard.Dossier`: the board and its exhibits.
+            folder: ``reports/<benchmark>``; it exists.
+
+        Returns:
+            The files written.
+        """

@@ -1,0 +1,270 @@
+"""The command line. Heavy imports happen inside commands, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchbench.errors import BenchbenchError, BenchmarkFileError, RequestError
+
+if TYPE_CHECKING:
+    from benchbench.runner.workspace import Workspace
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    help="Should I augment my images with a generative model: with which, how much, and is it safe?",
+)
+
+BenchmarkFile = Annotated[Path, typer.Argument(metavar="BENCHMARK.yaml", help="The benchmark file.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Plugins = Annotated[list[str], typer.Option("--plugin", help="A plugin file or module; may be repeated.")]
+Settings = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. budget.max_steps=100.")
+]
+Seeds = Annotated[int | None, typer.Option(min=1, help="Use seeds 0..N-1 instead of the file's.")]
+Only = Annotated[list[str], typer.Option("--only", metavar="ROW", help="Run these rows only; may be repeated.")]
+DataDir = Annotated[Path, typer.Option(envvar="BENCHBENCH_DATA_DIR", help="Where datasets are looked for.")]
+RunsDir = Annotated[Path, typer.Option(envvar="BENCHBENCH_RUNS_DIR", help="Where results are kept.")]
+Out = Annotated[Path, typer.Option(help="Reports go to OUT/<benchmark>.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.", is_flag=True)]
+
+HERE_DATA, HERE_RUNS, HERE_REPORTS = Path("data"), Path(".benchbench"), Path("reports")
+
+
+@app.command()
+def run(
+    benchmark: BenchmarkFile,
+    only: Only = [],  # noqa: B006
+    seeds: Seeds = None,
+    device: Device = "auto",
+    jobs: Annotated[int | None, typer.Option(min=1, help="Cells at a time; one a processor unless given.")] = None,
+    executor: Annotated[str, typer.Option(help="How cells are run.")] = "local",
+    plugin: Plugins = [],  # noqa: B006
+    setting: Settings = [],  # noqa: B006
+    data_dir: DataDir = HERE_DATA,
+    runs_dir: RunsDir = HERE_RUNS,
+    out: Out = HERE_REPORTS,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run cells again that failed before.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Train, score and rank; what is computed already is served. Exit 0: all ok, 1: some cells failed."""
+    from rich.console import Console
+
+    from benchbench.runner.run import run_benchmark
+
+    work = _open(benchmark, setting, seeds, plugin, device, data_dir, runs_dir)
+    console = Console()
+    done = run_benchmark(
+        work,
+        console,
+        out / work.benchmark.name,
+        only=only,
+        executor=executor,
+        jobs=jobs,
+        retry_failed=retry_failed,
+        command=_command(benchmark, setting, seeds),
+    )
+    _print_board(console, done.board)
+    counts = f"{done.computed} cells computed, {done.served} served from {runs_dir}"
+    console.print(f"{counts}; report: {done.folder / 'leaderboard.md'}", highlight=False, soft_wrap=True)
+    if done.failures:
+        for failure in done.failures:
+            console.print(
+                f"{failure.name}: {failure.status} in {failure.phase}: {failure.message}", markup=False, soft_wrap=True
+            )
+        logs = runs_dir / "cells" / work.benchmark.name
+        console.print(f"logs: {logs}/<cell>/log.txt; --retry-failed runs them again", highlight=False, soft_wrap=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def plan(
+    benchmark: BenchmarkFile,
+    only: Only = [],  # noqa: B006
+    seeds: Seeds = None,
+    plugin: Plugins = [],  # noqa: B006
+    setting: Settings = [],  # noqa: B006
+    data_dir: DataDir = HERE_DATA,
+    runs_dir: RunsDir = HERE_RUNS,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Say, cell by cell, what is cached and why the rest is not. Runs nothing, writes nothing."""
+    from benchbench.runner.plan_view import plan_lines, plan_table
+
+    work = _open(benchmark, setting, seeds, plugin, "auto", data_dir, runs_dir)
+    lines = plan_lines(work, only)
+    if as_json:
+        typer.echo(json.dumps([vars(line) for line in lines], indent=2))
+        return
+    plan_table(work, lines)
+
+
+@app.command()
+def report(
+    benchmark: BenchmarkFile,
+    seeds: Seeds = None,
+    plugin: Plugins = [],  # noqa: B006
+    setting: Settings = [],  # noqa: B006
+    data_dir: DataDir = HERE_DATA,
+    runs_dir: RunsDir = HERE_RUNS,
+    out: Out = HERE_REPORTS,
+    debug: Debug = False,
+) -> None:
+    """Write the reports of what is stored, finished or not. Trains nothing."""
+    from rich.console import Console
+
+    from benchbench.runner.run import check_writable, report_benchmark
+
+    work = _open(benchmark, setting, seeds, plugin, "auto", data_dir, runs_dir)
+    folder = out / work.benchmark.name
+    check_writable(folder, "--out")
+    done = report_benchmark(work, folder, command=_command(benchmark, setting, seeds))
+    console = Console()
+    _print_board(console, done.board)
+    console.print(f"report: {done.folder / 'leaderboard.md'}", highlight=False, soft_wrap=True)
+
+
+@app.command("list")
+def list_plugins(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="generators, datasets, features, metrics, classifiers, reports, executors or plugins (all)."
+        ),
+    ] = "plugins",
+    plugin: Plugins = [],  # noqa: B006
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    debug: Debug = False,
+) -> None:
+    """List what is installed, and what is installed but broken."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from benchbench.discovery import KINDS, load_registry
+
+    if kind not in (*KINDS, "plugins"):
+        raise RequestError(f"list: got {kind!r}, expected one of {', '.join((*KINDS, 'plugins'))}")
+    registry = load_registry(plugin)
+    found = [one for one in registry.all() if kind in (one.kind, "plugins")]
+    if as_json:
+        listed = [{"kind": one.kind, "name": one.name, "source": one.source, "about": _about(one.cls)} for one in found]
+        typer.echo(json.dumps({"plugins": listed, "broken": [vars(broken) for broken in registry.broken]}, indent=2))
+        return
+    table = Table("kind", "name", "source", "what it is", box=None)
+    for one in found:
+        table.add_row(one.kind, one.name, one.source, _about(one.cls))
+    console = Console()
+    console.print(table)
+    for broken in registry.broken:
+        console.print(f"broken: {broken.source}: {broken.error}", style="red", markup=False, soft_wrap=True)
+
+
+@app.command()
+def check(
+    target: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A generator's name, or a plugin file.")],
+    plugin: Plugins = [],  # noqa: B006
+    debug: Debug = False,
+) -> None:
+    """Run the conformance suite that every generator of the project passes too."""
+    from rich.console import Console
+
+    from benchbench.discovery import load_registry
+    from benchbench.testing import conformance
+
+    extra = [*plugin, *([target] if target.endswith(".py") else [])]
+    registry = load_registry(extra)
+    for broken in registry.broken:
+        if broken.source in extra:
+            raise RequestError(f"check: {broken.source} cannot be loaded: {broken.error}")
+    named = [one for one in registry.all() if one.kind == "generators" and target in (one.name, one.source)]
+    if not named:
+        registry.get("generators", target)
+    console = Console()
+    failed = 0
+    for one in named:
+        for finding in conformance(one.cls):
+            failed += finding.status == "failed"
+            tail = f": {finding.seen}" if finding.seen else ""
+            remedy = f"; {finding.remedy}" if finding.status == "failed" else ""
+            console.print(
+                f"{one.name}: {finding.rule}: {finding.status}{tail}{remedy}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+    if failed:
+        raise typer.Exit(1)
+
+
+def _about(cls: type) -> str:
+    return (cls.__doc__ or "").strip().partition("\n")[0]
+
+
+def _open(
+    benchmark: Path,
+    settings: list[str],
+    seeds: int | None,
+    plugins: list[str],
+    device: str,
+    data_dir: Path,
+    runs_dir: Path,
+) -> Workspace:
+    from benchbench.runner.workspace import open_workspace
+
+    overrides = [*settings, *([f"seeds={seeds}"] if seeds else [])]
+    return open_workspace(
+        benchmark, overrides=overrides, plugins=plugins, device=device, data_dir=data_dir, runs_dir=runs_dir
+    )
+
+
+def _command(benchmark: Path, settings: list[str], seeds: int | None) -> str:
+    """The command that reproduces a run, without what has no influence on its numbers."""
+    words = ["benchbench", "run", str(benchmark)]
+    words += [word for setting in settings for word in ("--set", setting)]
+    words += ["--seeds", str(seeds)] if seeds else []
+    return shlex.join(words)
+
+
+def _print_board(console: object, board: object) -> None:
+    from benchbench.runner.board_view import print_board
+
+    print_board(console, board)  # type: ignore[arg-type]
+
+
+def main() -> None:
+    """Entry point: errors that a user can mend are one line (a wrong file: one line a problem)."""
+    debug = "--debug" in sys.argv
+    try:
+        app()
+    except BenchbenchError as error:
+        if debug:
+            raise
+        lines = [str(problem) for problem in error.problems] if isinstance(error, BenchmarkFileError) else [str(error)]
+        for line in lines:
+            typer.secho(f"benchbench: {line}", err=True, fg="red")
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        typer.secho("benchbench: interrupted; what was finished is kept, the same command goes on from there", err=True)
+        raise SystemExit(130) from None
+    except Exception as error:
+        if debug:
+            raise
+        text = " ".join(str(error).split())
+        typer.secho(
+            f"benchbench: {type(error).__name__}: {text} (a fault of benchbench; --debug shows where)",
+            err=True,
+            fg="red",
+        )
+        raise SystemExit(70) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,15 @@
+"""Benchmark files: read, checked and turned into plain values."""
+
+from benchbench.config.check import Catalog, load_benchmark
+from benchbench.config.schema import Benchmark, BudgetSpec, GeneratorSpec, Limits, PluginSpec, Protocol
+
+__all__ = [
+    "Benchmark",
+    "BudgetSpec",
+    "Catalog",
+    "GeneratorSpec",
+    "Limits",
+    "PluginSpec",
+    "Protocol",
+    "load_benchmark",
+]

@@ -1,0 +1,171 @@
+"""All that is wrong with a benchmark file, at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from benchbench.config.document import Document, Path_, read_document
+from benchbench.config.schema import Benchmark
+from benchbench.errors import BenchmarkFileError, PluginError, Problem
+
+
+class Catalog(Protocol):
+    """What is installed, as far as a benchmark file may name it."""
+
+    def names(self, kind: str) -> Sequence[str]:
+        """All names of one kind (``generators``, ``datasets``, …)."""
+        ...
+
+    def config_model(self, kind: str, name: str) -> type[BaseModel]:
+        """The config of one plugin.
+
+        Raises:
+            PluginError: If the name is unknown or claimed by two plugins.
+        """
+        ...
+
+    def needs_labels(self, name: str, config: BaseModel) -> bool:
+        """Whether a generator with this config cannot condition."""
+        ...
+
+
+def load_benchmark(path: Path, catalog: Catalog, overrides: Sequence[str] = ()) -> Benchmark:
+    """Read and check a benchmark file.
+
+    Args:
+        path: The YAML file.
+        catalog: What its names may refer to.
+        overrides: ``KEY=VALUE`` settings that replace what the file says.
+
+    Raises:
+        BenchmarkFileError: With every problem found, each with its line and key.
+        RequestError: If the file cannot be read at all.
+    """
+    document = read_document(path, overrides)
+    if not isinstance(document.data, dict):
+        raise BenchmarkFileError(
+            [document.problem((), f"got {_kind_of(document.data)}, expected keys such as name, dataset, generators")]
+        )
+    problems = list(document.problems)
+    benchmark = None
+    try:
+        benchmark = Benchmark.model_validate(document.data)
+    except ValidationError as error:
+        problems += _schema_problems(document, error, Benchmark, ())
+    problems += _plugin_problems(document, catalog)
+    if problems or benchmark is None:
+        raise BenchmarkFileError(sorted(problems, key=lambda problem: problem.line or 0))
+    return benchmark
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint at the nearest known word, or all known words where none is near."""
+    choices = sorted(known)
+    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"known: {', '.join(choices)}" if choices else ""
+
+
+def _kind_of(value: object) -> str:
+    return {"NoneType": "nothing", "str": "text", "list": "a list", "dict": "a mapping"}.get(
+        type(value).__name__, repr(value)
+    )
+
+
+def _schema_problems(
+    document: Document, error: ValidationError, model: type[BaseModel], prefix: Path_
+) -> Iterator[Problem]:
+    """Pydantic's errors with line, key and, for an unknown key, the nearest known one."""
+    for item in error.errors(include_url=False, include_context=False):
+        path: Path_ = (*prefix, *item["loc"])
+        if item["type"] == "extra_forbidden":
+            known = _fields_at(model, item["loc"][:-1])
+            yield document.problem(path, "unknown key", did_you_mean(str(path[-1]), known))
+        elif item["type"] == "missing":
+            yield document.problem(path, "is missing")
+        else:
+            message = item["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+            yield document.problem(path, f"got {_short(item['input'])}: {message[:1].lower()}{message[1:]}")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _fields_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
+    """The keys that may stand at ``loc`` in ``model``."""
+    here: Any = model
+    for part in loc:
+        if isinstance(part, int):
+            here = next(iter(get_args(here)), here)
+        elif isinstance(here, type) and issubclass(here, BaseModel) and part in here.model_fields:
+            here = here.model_fields[part].annotation
+        while get_args(here) and not isinstance(here, type(list[int])):
+            here = get_args(here)[0]
+    if isinstance(here, type) and issubclass(here, BaseModel):
+        return [field.alias or name for name, field in here.model_fields.items()]
+    return []
+
+
+def _references(data: dict[str, Any]) -> Iterator[tuple[str, Path_, Any]]:
+    """Every place where a file names a plugin: (kind, path, what stands there)."""
+    yield "datasets", ("dataset",), data.get("dataset")
+    protocol = data.get("protocol")
+    protocol = protocol if isinstance(protocol, dict) else {}
+    yield "classifiers", ("protocol", "classifier"), protocol.get("classifier")
+    lists: list[tuple[str, Path_, Any]] = [
+        ("generators", ("generators",), data.get("generators")),
+        ("features", ("protocol", "features"), protocol.get("features")),
+        ("metrics", ("protocol", "metrics"), protocol.get("metrics")),
+    ]
+    for kind, path, items in lists:
+        for index, item in enumerate(items if isinstance(items, list) else []):
+            yield kind, (*path, index), item
+
+
+def _plugin_problems(document: Document, catalog: Catalog) -> Iterator[Problem]:
+    """Unknown names, wrong configs, missing or needless ``labels``: also where the rest is wrong."""
+    for kind, path, item in _references(document.data):
+        spec = {"name": item} if isinstance(item, str) else item
+        if not isinstance(spec, dict) or not isinstance(spec.get("name"), str):
+            continue  # the schema says what is wrong with it
+        where: Path_ = path if isinstance(item, str) else (*path, "name")
+        try:
+            model = catalog.config_model(kind, spec["name"])
+        except PluginError as error:
+            hint = "" if spec["name"] in catalog.names(kind) else did_you_mean(spec["name"], catalog.names(kind))
+            yield document.problem(where, str(error), hint)
+            continue
+        values = spec.get("config")
+        if values is not None and not isinstance(values, dict):
+            continue
+        try:
+            config = model.model_validate(values or {})
+        except ValidationError as error:
+            yield from _schema_problems(document, error, model, (*path, "config"))
+            continue
+        if kind == "generators":
+            yield from _label_problems(document, catalog, path, spec, config)
+
+
+def _label_problems(
+    document: Document, catalog: Catalog, path: Path_, spec: dict[str, Any], config: BaseModel
+) -> Iterator[Problem]:
+    needs = catalog.needs_labels(spec["name"], config)
+    if needs and spec.get("labels") is None:
+        yield document.problem(
+            path,
+            f"{spec['name']} cannot be conditioned on labels, and the downstream arms need them",
+            "say labels: per_class (one model a class) or labels: pseudo_label (a classifier labels its samples)",
+        )
+    if not needs and spec.get("labels") is not None:
+        yield document.problem(
+            (*path, "labels"), f"{spec['name']} is conditional and makes its own labels", "leave this key out"
+        )

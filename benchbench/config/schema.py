@@ -1,0 +1,160 @@
+"""What a benchmark file may say."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def _safe_name(name: str) -> str:
+    """A name that may stand in a file name, a table and a URL."""
+    if not NAME.fullmatch(name):
+        raise ValueError("expected 1 to 64 of the characters A-Z a-z 0-9 . _ - beginning with a letter or digit")
+    return name
+
+
+def _unique(values: list[Any]) -> list[Any]:
+    if len(set(values)) != len(values):
+        repeated = sorted({value for value in values if values.count(value) > 1})
+        raise ValueError(f"repeats {repeated}; expected each once")
+    return values
+
+
+def _named(value: object) -> object:
+    """``cgan`` is short for ``{name: cgan}``."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _count_to_list(value: object) -> object:
+    """``seeds: 3`` is short for ``[0, 1, 2]``."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 1000:
+        return list(range(value))
+    return value
+
+
+SafeName = Annotated[str, AfterValidator(_safe_name)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Ratio = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+
+
+class _Model(BaseModel):
+    """Unknown keys are errors; nothing is changed after loading."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PluginSpec(_Model):
+    """A plugin's name and config; in a file, a bare name will do."""
+
+    name: SafeName
+    config: dict[str, Any] = Field(default_factory=dict)
+
+
+class GeneratorSpec(PluginSpec):
+    """A row: a generator, its config, the row's name (``as``) and where its labels come from."""
+
+    row: SafeName | None = Field(None, alias="as")
+    labels: Literal["per_class", "pseudo_label"] | None = None
+
+    @property
+    def label(self) -> str:
+        """The row's name in the leaderboard."""
+        return self.row or self.name
+
+
+_Plugin = Annotated[PluginSpec, BeforeValidator(_named)]
+_Generator = Annotated[GeneratorSpec, BeforeValidator(_named)]
+
+
+class Protocol(_Model):
+    """How every row is scored.
+
+    Attributes:
+        features: Feature extractors in which distances are taken; the first one is the main one.
+        metrics: Distances between feature sets.
+        classifier: The downstream model.
+        classifier_steps: Optimizer steps of every arm, the same for all.
+        ratios: Synthetic images a real one in the mixed arms; the best on ``val`` is reported.
+        rank_by: What orders the rows: ``lift``, ``cas``, or a metric, taken in the main features.
+        margin: Differences in accuracy below this do not matter in practice.
+        level: Confidence of all intervals.
+    """
+
+    features: list[_Plugin] = Field(default_factory=lambda: [PluginSpec(name="domain")], min_length=1)
+    metrics: list[_Plugin] = Field(
+        default_factory=lambda: [PluginSpec(name="fd"), PluginSpec(name="kid")], min_length=1
+    )
+    classifier: _Plugin = PluginSpec(name="cnn_small")
+    classifier_steps: int = Field(600, ge=1)
+    ratios: Annotated[list[Ratio], AfterValidator(_unique)] = Field(default_factory=lambda: [1.0], min_length=1)
+    rank_by: SafeName = "lift"
+    margin: float = Field(0.01, gt=0, lt=1, allow_inf_nan=False)
+    level: float = Field(0.95, gt=0.5, lt=1, allow_inf_nan=False)
+
+    @field_validator("features", "metrics")
+    @classmethod
+    def _names_unique(cls, specs: list[PluginSpec]) -> list[PluginSpec]:
+        _unique([spec.name for spec in specs])
+        return specs
+
+    @field_validator("rank_by")
+    @classmethod
+    def _rank_known(cls, rank_by: str, info: ValidationInfo) -> str:
+        known = ["lift", "cas", *(spec.name for spec in info.data.get("metrics", []))]
+        if "metrics" in info.data and rank_by not in known:
+            raise ValueError(f"expected one of {', '.join(known)}")
+        return rank_by
+
+
+class BudgetSpec(_Model):
+    """Training allowed to every generator alike (see :class:`benchbench.types.Budget`)."""
+
+    max_steps: int | None = Field(None, ge=1)
+    max_seconds: float | None = Field(None, gt=0, allow_inf_nan=False)
+
+
+class Limits(_Model):
+    """What a cell's process may use; not part of any content key.
+
+    Attributes:
+        timeout: Wall-clock seconds after which the process is killed.
+        threads: Threads a process. One, because cells run side by side: a threaded linear algebra library
+            on a busy machine was seen to be 13 times slower than one thread a process.
+    """
+
+    timeout: float = Field(3600.0, gt=0, allow_inf_nan=False)
+    threads: int = Field(1, ge=1, le=1024)
+
+
+class Benchmark(_Model):
+    """A whole benchmark file.
+
+    Attributes:
+        name: The folder its report is written to.
+        dataset: Where the images come from.
+        generators: The rows.
+        seeds: One cell a generator and seed; an integer N is short for 0..N-1.
+        plugins: Plugin files (relative to the benchmark file) or importable modules.
+        protocol: How rows are scored.
+        budget: Training allowed.
+        limits: What a process may use.
+    """
+
+    name: SafeName
+    dataset: _Plugin
+    generators: list[_Generator] = Field(min_length=1)
+    seeds: Annotated[list[Seed], BeforeValidator(_count_to_list), AfterValidator(_unique)] = Field(min_length=1)
+    plugins: list[str] = Field(default_factory=list)
+    protocol: Protocol = Field(default_factory=Protocol)
+    budget: BudgetSpec = Field(default_factory=BudgetSpec)
+    limits: Limits = Field(default_factory=Limits)
+
+    @field_validator("generators")
+    @classmethod
+    def _rows_unique(cls, generators: list[GeneratorSpec]) -> list[GeneratorSpec]:
+        _unique([spec.label for spec in generators])
+        return generators

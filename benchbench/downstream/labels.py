@@ -1,0 +1,230 @@
+"""Labels for generators that cannot condition: one model a class, or a classifier that labels samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchbench.errors import CollapsedError
+from benchbench.seeding import derive_seed, torch_generator
+from benchbench.types import (
+    Budget,
+    Checkpoint,
+    Classifier,
+    FitContext,
+    Generator,
+    LabelledImages,
+    Predictor,
+    SampleContext,
+)
+
+# Candidates are drawn in portions of one size, so that what position i gets does not depend on n.
+PORTION = 1024
+# Candidates a wanted image, after which a class that has not turned up counts as missing.
+MAX_DRAWS = 50
+
+
+def balanced_labels(class_counts: Tensor, n: int) -> Tensor:
+    """``n`` labels in the proportions of ``class_counts``, spread evenly.
+
+    Every prefix is as near to the proportions as whole numbers allow (the largest deficit goes first), so
+    the first m of them serve where only m images are wanted.
+
+    Args:
+        class_counts: ``int64 (K,)``, not all zero.
+        n: How many labels.
+
+    Returns:
+        ``int64 (n,)``.
+    """
+    share = class_counts.double() / class_counts.sum()
+    given = torch.zeros_like(share)
+    labels = torch.empty(n, dtype=torch.int64)
+    for position in range(n):
+        label = int((share * (position + 1) - given).argmax())
+        labels[position] = label
+        given[label] += 1
+    return labels
+
+
+class PerClass(Generator):
+    """One unconditional model a class, each with the full config; a step budget is shared out equally.
+
+    Args:
+        make: Makes a fresh unconditional generator.
+    """
+
+    name = "per_class"
+
+    def __init__(self, make: type[Generator], config: Any) -> None:
+        super().__init__(config)
+        self.make = make
+        self.models: list[Generator] = []
+
+    def fit(self, train: LabelledImages, ctx: FitContext) -> Mapping[str, float]:
+        """Fit a model on the images of each class; facts are averaged over classes."""
+        classes = len(train.classes)
+        cap = ctx.budget.max_steps
+        budget = Budget(None if cap is None else max(1, cap // classes), ctx.budget.max_seconds)
+        facts: list[Mapping[str, float]] = []
+        for label in range(len(self.models), classes):
+            model = self.make(self.config)
+            seed = derive_seed(ctx.seed, "class", label)
+            part = replace(
+                ctx,
+                seed=seed,
+                generator=torch_generator(seed, "fit", device=ctx.device),
+                budget=budget,
+                checkpoint=_OneOfMany(ctx.checkpoint, label),
+                log=lambda phase, step, total, values, at=label: ctx.log(  # type: ignore[misc]
+                    phase, at * total + step, classes * total, values
+                ),
+            )
+            facts.append(model.fit(train.of_class(label), part) or {})
+            self.models.append(model)
+        return {name: sum(fact[name] for fact in facts) / len(facts) for name in facts[0]}
+
+    def sample(self, labels: Tensor, ctx: SampleContext) -> Tensor:
+        """Each class from its own model."""
+        parts = {
+            label: self.models[label].sample(
+                labels[labels == label], SampleContext(derive_seed(ctx.seed, "class", label), ctx.device)
+            )
+            for label in labels.unique().tolist()
+        }
+        first = next(iter(parts.values()))
+        images = torch.empty(len(labels), *first.shape[1:], dtype=first.dtype)
+        for label, drawn in parts.items():
+            images[labels == label] = drawn
+        return images
+
+    def state_dict(self) -> dict[str, Any]:
+        """The models' states, by class."""
+        return {"models": [model.state_dict() for model in self.models]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """The models again."""
+        self.models = [self.make(self.config) for _ in state["models"]]
+        for model, part in zip(self.models, state["models"], strict=True):
+            model.load_state_dict(part)
+
+
+@dataclass
+class _OneOfMany:
+    """The checkpoint of one class's model. A class that was finished before is trained again."""
+
+    parent: Checkpoint
+    label: int
+
+    def load(self) -> dict[str, Any] | None:
+        """The state, if it was this class that was interrupted."""
+        state = self.parent.load()
+        return state["state"] if state and state.get("label") == self.label else None
+
+    def due(self) -> bool:
+        """As the parent says."""
+        return self.parent.due()
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Keep it with the class's label."""
+        self.parent.save({"label": self.label, "state": state})
+
+
+class PseudoLabel(Generator):
+    """One unconditional model; a classifier trained on the same real images labels its samples.
+
+    The k-th position that wants class c gets the k-th candidate that the classifier calls c. There is no
+    confidence threshold: it would favour easy images and skew the classes.
+
+    Args:
+        make: The unconditional generator's class.
+        config: Its config.
+        classifier: The labeller.
+        steps: Optimizer steps of the labeller.
+    """
+
+    name = "pseudo_label"
+
+    def __init__(self, make: type[Generator], config: Any, classifier: Classifier, steps: int) -> None:
+        super().__init__(config)
+        self.model = make(config)
+        self.classifier = classifier
+        self.steps = steps
+        self.labeller: Predictor | None = None
+        self.state_device = torch.device("cpu")
+
+    def fit(self, train: LabelledImages, ctx: FitContext) -> Mapping[str, float] | None:
+        """Fit the model on all images, and the labeller on the same ones."""
+        facts = self.model.fit(train, ctx)
+        seed = derive_seed(ctx.seed, "labeller")
+        part = FitContext(seed, ctx.device, torch_generator(seed, "fit", device=ctx.device), log=ctx.log)
+        self.labeller = self.classifier.train(train, self.steps, part)
+        return facts
+
+    def sample(self, labels: Tensor, ctx: SampleContext) -> Tensor:
+        """Draw candidates until every wanted class is filled.
+
+        Raises:
+            CollapsedError: If a class has not turned up often enough in 50 candidates an image.
+        """
+        if self.labeller is None:
+            raise CollapsedError("pseudo_label: sample was called before fit", 0)
+        wanted = {label: torch.nonzero(labels == label).flatten() for label in labels.unique().tolist()}
+        filled = dict.fromkeys(wanted, 0)
+        images: Tensor | None = None
+        portions = max(1, MAX_DRAWS * len(labels) // PORTION)
+        for portion in range(portions):
+            part = SampleContext(derive_seed(ctx.seed, "portion", portion), ctx.device)
+            candidates = self.model.sample(torch.zeros(PORTION, dtype=torch.int64), part)
+            called = self.labeller.predict(candidates).argmax(dim=1)
+            if images is None:
+                images = torch.empty(len(labels), *candidates.shape[1:], dtype=candidates.dtype)
+            for label, places in wanted.items():
+                found = torch.nonzero(called == label).flatten()[: len(places) - filled[label]]
+                images[places[filled[label] : filled[label] + len(found)]] = candidates[found]
+                filled[label] += len(found)
+            if all(filled[label] == len(places) for label, places in wanted.items()):
+                return images
+        lacking = [
+            f"{label} ({filled[label]} of {len(wanted[label])})"
+            for label in wanted
+            if filled[label] < len(wanted[label])
+        ]
+        raise CollapsedError(
+            f"pseudo_label: after {portions * PORTION} candidates, these classes are not filled: {', '.join(lacking)}; "
+            "the model has dropped them, or the labeller does not know them",
+            0,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The model's and the labeller's states."""
+        labeller = self.labeller.state_dict() if self.labeller else {}
+        return {"model": self.model.state_dict(), "labeller": labeller}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Both again."""
+        self.model.load_state_dict(state["model"])
+        self.labeller = self.classifier.restore(state["labeller"], self.state_device)
+
+
+def labelled(
+    cls: type[Generator], config: Any, labels: str | None, classifier: Classifier, classifier_steps: int
+) -> Generator:
+    """A generator that honours labels, by itself or by the way the benchmark file declares.
+
+    Args:
+        cls: The generator's class.
+        config: Its config.
+        labels: None, ``per_class`` or ``pseudo_label``.
+        classifier: The labeller for ``pseudo_label``.
+        classifier_steps: Its optimizer steps.
+    """
+    if labels == "per_class":
+        return PerClass(cls, config)
+    if labels == "pseudo_label":
+        return PseudoLabel(cls, config, classifier, classifier_steps)
+    return cls(config)

@@ -1,0 +1,135 @@
+"""Cells as processes of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from benchbench.hookspecs import hookimpl
+from benchbench.store.files import read_json
+from benchbench.types import Executor, Outcome, Progress, Status, Task
+
+POLL_S = 0.05
+LOOK_S = 0.5
+# Seconds between asking a process to end and killing it.
+GRACE_S = 1.0
+
+
+@dataclass
+class _Running:
+    task: Task
+    process: subprocess.Popen[bytes]
+    log: IO[bytes]
+    began: float
+    looked: float = 0.0
+
+
+class Local(Executor):
+    """Starts each task in a process group of its own, so that a limit reaches whatever it has started."""
+
+    name = "local"
+
+    def run(self, tasks: Sequence[Task], jobs: int, on_progress: Callable[[Progress], None]) -> Iterator[Outcome]:
+        """Run ``tasks``, ``jobs`` at a time; if the caller stops listening, the rest is killed."""
+        waiting = list(tasks)[::-1]
+        running: list[_Running] = []
+        try:
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    running.append(_start(waiting.pop()))
+                for one in list(running):
+                    outcome = _look(one, on_progress)
+                    if outcome is not None:
+                        running.remove(one)
+                        yield outcome
+                time.sleep(POLL_S)
+        finally:
+            _kill_all(running)
+
+
+def _start(task: Task) -> _Running:
+    task.folder.mkdir(parents=True, exist_ok=True)
+    for stale in ("outcome.json", "progress.json"):
+        (task.folder / stale).unlink(missing_ok=True)
+    log = (task.folder / "log.txt").open("wb")
+    process = subprocess.Popen(
+        [sys.executable, "-m", task.module, str(task.payload)],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, **task.env},
+        start_new_session=True,
+    )
+    return _Running(task, process, log, time.monotonic())
+
+
+def _look(one: _Running, on_progress: Callable[[Progress], None]) -> Outcome | None:
+    """The outcome, if the process has ended or its time is up."""
+    now = time.monotonic()
+    if one.process.poll() is not None:
+        return _outcome(one, now - one.began)
+    if one.task.timeout_s is not None and now - one.began > one.task.timeout_s:
+        _kill_all([one])
+        message = f"killed after {one.task.timeout_s:g} s; raise limits.timeout, or lower the budget"
+        return Outcome(one.task.name, Status.TIMEOUT, _phase(one.task), message, now - one.began)
+    if now - one.looked > LOOK_S:
+        one.looked = now
+        said = read_json(one.task.folder / "progress.json")
+        if isinstance(said, dict):
+            on_progress(Progress(one.task.name, **said))
+    return None
+
+
+def _outcome(one: _Running, seconds: float) -> Outcome:
+    """What the process wrote, or what its silence means."""
+    one.log.close()
+    _signal(one, signal.SIGKILL)  # whatever it left running
+    said = read_json(one.task.folder / "outcome.json")
+    if isinstance(said, dict) and said.get("status") in set(Status):
+        return Outcome(one.task.name, Status(said["status"]), str(said["phase"]), str(said["message"]), seconds)
+    return Outcome(one.task.name, Status.FAILED, _phase(one.task), _end_of(one.process.returncode), seconds)
+
+
+def _end_of(code: int) -> str:
+    """A return code in words."""
+    if code == -signal.SIGKILL:
+        return "killed by signal 9 (SIGKILL): often the system, short of memory"
+    if code < 0:
+        return f"died of signal {-code} ({signal.Signals(-code).name})"
+    return f"exited with status {code} without saying how it went"
+
+
+def _phase(task: Task) -> str:
+    said = read_json(task.folder / "progress.json")
+    return str(said.get("phase", "")) if isinstance(said, Mapping) else "start"
+
+
+def _signal(one: _Running, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(one.process.pid, number)
+
+
+def _kill_all(running: Sequence[_Running]) -> None:
+    """Ask, wait a moment, then kill."""
+    for one in running:
+        _signal(one, signal.SIGTERM)
+    deadline = time.monotonic() + GRACE_S
+    for one in running:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            one.process.wait(max(0.0, deadline - time.monotonic()))
+        _signal(one, signal.SIGKILL)
+        one.process.wait()
+        one.log.close()
+
+
+@hookimpl
+def benchbench_executors() -> Sequence[type[Executor]]:
+    """Bring the local executor."""
+    return [Local]

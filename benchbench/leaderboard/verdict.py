@@ -1,0 +1,75 @@
+"""The answer to the question: augment or not, with what, how much, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from benchbench.statistics import Interval, seeds_needed, t_interval
+
+Lifts = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to do.
+
+    Attributes:
+        kind: ``augment``, ``no_effect``, ``harmful`` or ``undetermined``.
+        text: One sentence.
+        row: The row it speaks of, where it speaks of one.
+    """
+
+    kind: Literal["augment", "no_effect", "harmful", "undetermined"]
+    text: str
+    row: str | None = None
+
+
+def percent(value: float) -> str:
+    """A difference of accuracies in percentage points, signed."""
+    return f"{100 * value:+.2f}".replace("-0.00", "+0.00")
+
+
+def describe(interval: Interval) -> str:
+    """``+0.42 [-0.10, +0.94] points, n = 3``."""
+    ends = f"[{percent(interval.low)}, {percent(interval.high)}]" if interval.n > 1 else "[no interval]"
+    return f"{percent(interval.mean)} {ends} points, n = {interval.n}"
+
+
+def decide(lifts: Mapping[str, Lifts], ratios: Mapping[str, float], margin: float, level: float) -> Verdict:
+    """Decide from each generator's lift at its ratio.
+
+    To say that one of m generators helps, its interval is widened to level ``1 - (1 - level) / m``
+    (Bonferroni), since the best of several looks good by chance. To say that none has an effect, all plain
+    intervals must lie within the margin, which needs no correction (an intersection-union test).
+
+    Args:
+        lifts: By row, one lift a seed, finite; rows without any are left out by the caller.
+        ratios: By row, synthetic images a real one.
+        margin: Differences in accuracy below this do not matter.
+        level: Confidence, in (0, 1).
+    """
+    if not lifts:
+        return Verdict("undetermined", "undetermined: no generator has been scored yet")
+    wide = {row: t_interval(values, 1 - (1 - level) / len(lifts)) for row, values in lifts.items()}
+    plain = {row: t_interval(values, level) for row, values in lifts.items()}
+    best = max(plain, key=lambda row: plain[row].mean)
+    helping = [row for row in wide if wide[row].low > 0]
+    if helping:
+        best = max(helping, key=lambda row: wide[row].mean)
+        return Verdict("augment", f"augment with {best} at ratio {ratios[best]:g}: {describe(plain[best])}", best)
+    if all(-margin <= plain[row].low and plain[row].high <= margin for row in plain):
+        text = f"no effect (within ±{100 * margin:g} points): the best, {best}, gives {describe(plain[best])}"
+        return Verdict("no_effect", text, best)
+    if all(wide[row].high < 0 for row in wide):
+        return Verdict("harmful", f"harmful: even the best, {best}, gives {describe(plain[best])}", best)
+    needed = [seeds_needed(values, margin, level) for values in lifts.values()]
+    known = [count for count in needed if count is not None]
+    more = f"needs about {max(1, *known)} more seeds" if len(known) == len(needed) else "needs at least 2 seeds"
+    return Verdict(
+        "undetermined", f"undetermined, {more}: the best so far, {best}, gives {describe(plain[best])}", best
+    )

@@ -1,0 +1,139 @@
+"""What of a cell is stored already, and why the rest is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchbench.plan.cells import Cell
+from benchbench.plan.inputs import Result, StageInputs
+from benchbench.store import Store, content_key
+from benchbench.store.files import read_json, write_json
+from benchbench.types import Outcome, Status
+
+# Words for the fields of keys, where the field's own name says too little.
+_WORDS = {
+    "source": "source",
+    "code": "training code",
+    "dataset": "dataset",
+    "train": "training images",
+    "weights": "extractor weights",
+    "labels_code": "labelling code",
+}
+
+
+@dataclass(frozen=True)
+class CellState:
+    """Where a cell stands.
+
+    Attributes:
+        cell: The cell.
+        results: Every result with its reason for not being stored; an empty reason means it is stored.
+        goal: A key over all that the cell shall compute; a failure is remembered under it.
+        failure: How the cell ended before with the same goal, if it failed.
+    """
+
+    cell: Cell
+    results: tuple[tuple[Result, str], ...]
+    goal: str
+    failure: Outcome | None
+
+    @property
+    def missing(self) -> list[tuple[Result, str]]:
+        """The results that are not stored, with reasons."""
+        return [(result, reason) for result, reason in self.results if reason]
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything of it is stored."""
+        return len(self.missing) < len(self.results)
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is missing."""
+        return not self.missing
+
+
+def cell_folder(store: Store, benchmark_name: str, cell: Cell) -> Path:
+    """Where a cell's log, progress and outcome lie."""
+    return store.root / "cells" / benchmark_name / cell.name
+
+
+def goal_key(inputs: StageInputs, cell: Cell) -> str:
+    """A key over everything a cell shall compute, known before anything is computed."""
+    protocol = inputs.protocol
+    parts: dict[str, Any] = {
+        "arms": [inputs.arm(cell, arm, ratio) for arm, ratio in inputs.arms(cell)],
+        "extractors": [inputs.extractor(spec) for spec in protocol.features],
+        "metrics": [inputs.plugin("metrics", spec) for spec in protocol.metrics],
+        "likelihood": None if cell.spec is None else inputs.likelihood(cell),
+    }
+    return content_key("goal", parts)
+
+
+def examine(inputs: StageInputs, cell: Cell, store: Store) -> CellState:
+    """Compare what a cell needs with what the store holds."""
+    folder = cell_folder(store, inputs.benchmark.name, cell)
+    before = read_json(folder / "inputs.json") or {}
+    checked = tuple((result, _reason(result, before, store)) for result in inputs.results(cell, store))
+    goal = goal_key(inputs, cell)
+    return CellState(cell, checked, goal, _failure(folder, cell, goal))
+
+
+def remember(inputs: StageInputs, cell: Cell, store: Store) -> None:
+    """Note what determined the cell's results, so that a later plan can say what has changed since."""
+    noted = {_label(result): result.inputs for result in inputs.results(cell, store) if result.inputs is not None}
+    write_json(cell_folder(store, inputs.benchmark.name, cell) / "inputs.json", noted)
+
+
+def _failure(folder: Path, cell: Cell, goal: str) -> Outcome | None:
+    record = read_json(folder / "outcome.json")
+    if not isinstance(record, dict) or record.get("goal") != goal or record.get("status") == Status.OK:
+        return None
+    return Outcome(
+        cell.name,
+        Status(record["status"]),
+        record.get("phase", ""),
+        record.get("message", ""),
+        record.get("seconds", 0.0),
+    )
+
+
+def _label(result: Result) -> str:
+    return f"{result.stage}/{result.name}"
+
+
+def _reason(result: Result, before: Mapping[str, Any], store: Store) -> str:
+    """Why a result is not stored; empty if it is."""
+    key = result.key
+    if key is None or result.inputs is None:
+        return "its feature extractor is not fitted yet"
+    if store.get(result.stage, key) is not None:
+        return ""
+    earlier = before.get(_label(result))
+    if earlier is None:
+        return "never computed"
+    changes = list(_differences(earlier, result.inputs, ()))
+    return ", ".join(dict.fromkeys(changes)) or "missing from the store, or damaged"
+
+
+def _differences(old: Any, new: Any, path: tuple[str, ...]) -> Iterator[str]:
+    """Where two inputs differ, in words."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in [*old, *(name for name in new if name not in old)]:
+            yield from _differences(old.get(name), new.get(name), (*path, name))
+    elif old != new:
+        field = path[-1]
+        owner = path[-2] if len(path) > 1 else ""
+        if field in ("fit", "sample", "real", "other", "classifier"):
+            yield f"{field} changed"
+        elif field in _WORDS or _is_digest(new):
+            yield f"{owner} {_WORDS.get(field, field)} changed".strip()
+        else:
+            yield f"{field} {old!r} -> {new!r}"
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and len(value) == 64

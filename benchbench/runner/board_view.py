@@ -1,0 +1,31 @@
+"""The board in the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from benchbench.leaderboard import Board, Row
+from benchbench.leaderboard.verdict import percent
+
+
+def print_board(console: Console, board: Board) -> None:
+    """Rank, distances, CAS and lift of every row, then the verdict."""
+    ranked = [column for column in board.columns if column.higher_is_better is not None]
+    table = Table("rank", "row", *(column.label for column in ranked), box=None)
+    for row in board.rows:
+        rank = row.ranks.get(board.rank_by)
+        table.add_row("" if rank is None else str(rank), row.info.name, *(_cell(row, column.key) for column in ranked))
+    console.print(table)
+    for warning in board.warnings:
+        console.print(f"not to be trusted: {warning}", style="red", markup=False)
+    console.print(f"verdict: {board.verdict.text}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _cell(row: Row, key: str) -> str:
+    interval = row.values.get(key)
+    if interval is None:
+        return "-"
+    if key == "lift":
+        return percent(interval.mean)
+    return f"{interval.mean:.4g}"

@@ -1,0 +1,156 @@
+"""Running a benchmark: what is missing is computed, the rest is served, and the board is written."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from benchbench.errors import RequestError
+from benchbench.leaderboard import Board
+from benchbench.plan import CellState, examine, expand, remember
+from benchbench.plan.state import cell_folder
+from benchbench.runner.collect import collect_board
+from benchbench.runner.display import make_display
+from benchbench.runner.environment import usable_cpus
+from benchbench.runner.publish import write_reports
+from benchbench.runner.worker import payload
+from benchbench.runner.workspace import Workspace
+from benchbench.store.files import write_json
+from benchbench.types import Outcome, Task
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run's end.
+
+    Attributes:
+        board: The leaderboard.
+        folder: Where the reports are.
+        computed: Cells that were run now.
+        served: Cells that were complete before.
+        failures: Cells that did not end ok, those of earlier runs included.
+    """
+
+    board: Board
+    folder: Path
+    computed: int
+    served: int
+    failures: tuple[Outcome, ...]
+
+
+def plan_cells(work: Workspace, only: Sequence[str] = ()) -> list[CellState]:
+    """Every cell with what it lacks and why."""
+    return [examine(work.inputs, cell, work.store) for cell in expand(work.benchmark, only)]
+
+
+def pending(states: Sequence[CellState], retry_failed: bool) -> list[CellState]:
+    """Cells to run: not complete, and not failed before with exactly the same inputs (unless retried)."""
+    return [state for state in states if not state.done and (retry_failed or state.failure is None)]
+
+
+def run_benchmark(
+    work: Workspace,
+    console: Console,
+    out: Path,
+    *,
+    only: Sequence[str] = (),
+    executor: str = "local",
+    jobs: int | None = None,
+    retry_failed: bool = False,
+    command: str = "",
+) -> Finished:
+    """Run all pending cells, then write the reports.
+
+    Args:
+        work: The checked benchmark.
+        console: For progress.
+        out: The folder of this benchmark's reports.
+        only: Rows to run; none means all.
+        executor: The executor's name.
+        jobs: Cells at a time; None is one a usable processor (one in all on a GPU).
+        retry_failed: Run cells again that failed before.
+        command: The command line that reproduces the run, for the report.
+
+    Raises:
+        RequestError: If the executor is unknown or a folder cannot be written.
+    """
+    engine = work.registry.get("executors", executor).cls()
+    check_writable(work.store.root, "--runs-dir")
+    check_writable(out, "--out")
+    states = plan_cells(work, only)
+    waiting = pending(states, retry_failed)
+    if waiting:
+        for spec in work.benchmark.protocol.features:
+            work.make("features", spec).check()
+        tasks = [_task(work, state) for state in waiting]
+        goals = {state.cell.name: state for state in waiting}
+        workers = jobs or (usable_cpus() if work.device.type == "cpu" else 1)
+        with make_display(console, len(tasks)) as display:
+            for outcome in engine.run(tasks, min(workers, len(tasks)), display.progress):
+                _record(work, goals[outcome.name], outcome)
+                display.ended(outcome)
+    return report_benchmark(work, out, only=only, command=command, computed=len(waiting))
+
+
+def report_benchmark(
+    work: Workspace, out: Path, *, only: Sequence[str] = (), command: str = "", computed: int = 0
+) -> Finished:
+    """Write the reports of all that is stored; nothing is computed.
+
+    Rows outside ``only`` are shown as far as they have results.
+    """
+    states = [state for state in plan_cells(work) if not only or state.cell.row in only or state.begun]
+    board = collect_board(work, states)
+    write_reports(work, board, states, out, command)
+    failures = tuple(state.failure for state in states if state.failure is not None and not state.done)
+    served = sum(state.done for state in states) - computed
+    return Finished(board, out, computed, max(0, served), failures)
+
+
+def _task(work: Workspace, state: CellState) -> Task:
+    """A process's orders, written where its results will lie."""
+    folder = cell_folder(work.store, work.benchmark.name, state.cell).resolve()
+    write_json(folder / "payload.json", payload(work, state.cell))
+    limits = work.benchmark.limits
+    threads = str(limits.threads)
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+    return Task(
+        name=state.cell.name,
+        module="benchbench.runner.worker",
+        payload=folder / "payload.json",
+        folder=folder,
+        timeout_s=limits.timeout,
+        env={**dict.fromkeys(names, threads), "PYTHONUNBUFFERED": "1", "PYTHONPATH": _python_path()},
+    )
+
+
+def _python_path() -> str:
+    """Modules that can be imported here can be imported there."""
+    return os.pathsep.join(path for path in sys.path if path and Path(path).is_dir())
+
+
+def _record(work: Workspace, state: CellState, outcome: Outcome) -> None:
+    """Keep how the cell ended, under its goal, and what determined what it stored."""
+    folder = cell_folder(work.store, work.benchmark.name, state.cell)
+    write_json(folder / "outcome.json", {**asdict(outcome), "goal": state.goal})
+    remember(work.inputs, state.cell, work.store)
+
+
+def check_writable(folder: Path, option: str) -> None:
+    """Find out before hours of work that its results can be written.
+
+    Raises:
+        RequestError: If the folder cannot be made or written to.
+    """
+    probe = folder / f".probe-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        raise RequestError(f"{option}: {folder} cannot be written ({error.strerror}); name another folder") from None

@@ -1,0 +1,136 @@
+"""One cell's process: ``python -m benchbench.runner.worker PAYLOAD.json``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchbench.config import Benchmark
+from benchbench.discovery import load_registry
+from benchbench.errors import (
+    BenchbenchError,
+    CollapsedError,
+    DivergedError,
+    RequestError,
+    TrainingHaltedError,
+    UnsupportedDataError,
+)
+from benchbench.plan import Cell, expand
+from benchbench.runner.progress import ProgressFile
+from benchbench.runner.stages import Stages
+from benchbench.runner.workspace import Workspace, assemble, make_plugin
+from benchbench.store.files import read_json, write_json
+from benchbench.types import Status
+
+
+def payload(work: Workspace, cell: Cell) -> dict[str, Any]:
+    """What a process needs to know to do one cell, as JSON values."""
+    return {
+        "benchmark": work.benchmark.model_dump(mode="json", by_alias=True),
+        "cell": cell.name,
+        "plugins": list(work.plugins),
+        "device": str(work.device),
+        "data_dir": str(work.data_dir.resolve()),
+        "runs_dir": str(work.store.root.resolve()),
+    }
+
+
+def main(path: Path) -> None:
+    """Do the cell that a payload names and write ``outcome.json`` beside it; failures are outcomes."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    _end_with_parent()
+    began = time.monotonic()
+    progress = ProgressFile(path.parent / "progress.json")
+    try:
+        stages = _open(path, progress)
+        failures: list[tuple[str, BaseException]] = list(_run(stages, progress))
+    except BaseException as fault:
+        failures = [(progress.phase, fault)]
+    outcome: dict[str, Any] = {"status": Status.OK.value, "phase": "done", "message": ""}
+    for phase, error in failures:
+        logging.error("%s failed\n%s", phase, "".join(traceback.format_exception(error)))
+    if failures:
+        phase, first = failures[0]
+        outcome = {"status": status_of(first).value, "phase": phase, "message": one_line(first)}
+    write_json(path.parent / "outcome.json", {**outcome, "seconds": time.monotonic() - began})
+
+
+def _open(path: Path, progress: ProgressFile) -> Stages:
+    order = read_json(path)
+    if not isinstance(order, dict):
+        raise RequestError(f"{path.name}: not a payload")
+    registry = load_registry(order["plugins"])
+    benchmark = Benchmark.model_validate(order["benchmark"])
+    data_dir = Path(order["data_dir"])
+    dataset = make_plugin(registry, "datasets", benchmark.dataset).load(data_dir)
+    device = torch.device(order["device"])
+    runs_dir = Path(order["runs_dir"])
+    work = assemble(benchmark, registry, dataset, device, data_dir, runs_dir, tuple(order["plugins"]))
+    cell = next(cell for cell in expand(benchmark) if cell.name == order["cell"])
+    torch.set_num_threads(benchmark.limits.threads)
+    return Stages(work, cell, progress)
+
+
+def _run(stages: Stages, progress: ProgressFile) -> Iterator[tuple[str, BaseException]]:
+    """Do all that the cell owes; a metric or an arm that fails does not stop the others."""
+    todo: list[Callable[[], object]] = []
+    if stages.cell.spec is not None:
+        stages.sample()  # and the fit before it: without them there is nothing to score
+        todo.append(stages.likelihood)
+    protocol = stages.inputs.protocol
+    todo += [
+        partial(stages.metric, extractor, metric) for extractor in protocol.features for metric in protocol.metrics
+    ]
+    todo += [partial(stages.arm, arm, ratio) for arm, ratio in stages.inputs.arms(stages.cell)]
+    for do in todo:
+        try:
+            do()
+        except Exception as error:
+            yield progress.phase, error
+
+
+def status_of(error: BaseException) -> Status:
+    """How a cell that raised this ended."""
+    if isinstance(error, DivergedError):
+        return Status.DIVERGED
+    if isinstance(error, CollapsedError):
+        return Status.COLLAPSED
+    if isinstance(error, UnsupportedDataError):
+        return Status.SKIPPED
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        return Status.OUT_OF_MEMORY
+    return Status.FAILED
+
+
+def one_line(error: BaseException) -> str:
+    """An error in one line of at most 500 characters; our own errors need no class name."""
+    text = " ".join(str(error).split())[:500]
+    if isinstance(error, TrainingHaltedError) and error.step:
+        return f"step {error.step}: {text}"
+    return text if isinstance(error, BenchbenchError) else f"{type(error).__name__}: {text}"
+
+
+def _end_with_parent() -> None:
+    """Leave when the process that started this one is gone: nobody would read the result."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,132 @@
+"""Everything a run works with, made the same way in the parent and in every cell's process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchbench.config import Benchmark, PluginSpec, load_benchmark
+from benchbench.discovery import Registry, load_registry
+from benchbench.errors import RequestError
+from benchbench.plan import StageInputs
+from benchbench.store import Store
+from benchbench.types import Dataset
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A checked benchmark with its plugins, images and store.
+
+    Attributes:
+        benchmark: The checked file.
+        registry: All plugins.
+        dataset: The images.
+        inputs: The content keys' inputs.
+        store: Where results are kept.
+        device: Where to compute.
+        data_dir: Where datasets are looked for.
+        plugins: Plugin files and modules asked for.
+    """
+
+    benchmark: Benchmark
+    registry: Registry
+    dataset: Dataset
+    inputs: StageInputs
+    store: Store
+    device: torch.device
+    data_dir: Path
+    plugins: tuple[str, ...]
+
+    def make(self, kind: str, spec: PluginSpec) -> Any:
+        """A fresh plugin object from its spec."""
+        return make_plugin(self.registry, kind, spec)
+
+
+def make_plugin(registry: Registry, kind: str, spec: PluginSpec) -> Any:
+    """A fresh plugin object from its name and config."""
+    plugin = registry.get(kind, spec.name)
+    return plugin.cls(registry.config_model(kind, spec.name).model_validate(spec.config))
+
+
+def open_workspace(
+    path: Path,
+    *,
+    overrides: Sequence[str],
+    plugins: Sequence[str],
+    device: str,
+    data_dir: Path,
+    runs_dir: Path,
+) -> Workspace:
+    """Check a request and load what it needs; nothing is written.
+
+    Args:
+        path: The benchmark file.
+        overrides: ``KEY=VALUE`` settings.
+        plugins: Further plugin files or modules.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        data_dir: Where datasets are looked for.
+        runs_dir: Where results are kept.
+
+    Raises:
+        RequestError: If the file, a name in it or the device is wrong.
+    """
+    asked = [*plugins, *_plugins_in(path)]
+    registry = load_registry(asked, base=path.parent)
+    for broken in registry.broken:
+        if broken.source in asked:
+            raise RequestError(f"plugin {broken.source} was asked for and cannot be loaded: {broken.error}")
+    benchmark = load_benchmark(path, registry, overrides)
+    dataset = make_plugin(registry, "datasets", benchmark.dataset).load(data_dir)
+    return assemble(
+        benchmark, registry, dataset, pick_device(device), data_dir, runs_dir, tuple(_absolute(asked, path.parent))
+    )
+
+
+def assemble(
+    benchmark: Benchmark,
+    registry: Registry,
+    dataset: Dataset,
+    device: torch.device,
+    data_dir: Path,
+    runs_dir: Path,
+    plugins: tuple[str, ...],
+) -> Workspace:
+    """A workspace from its parts."""
+    inputs = StageInputs(benchmark, registry, dataset)
+    return Workspace(benchmark, registry, dataset, inputs, Store(runs_dir), device, data_dir, plugins)
+
+
+def _plugins_in(path: Path) -> list[str]:
+    """The ``plugins:`` of a file, read ahead of its check, which needs to know the plugins."""
+    from benchbench.config.document import read_document
+
+    data = read_document(path).data
+    found = data.get("plugins") if isinstance(data, dict) else None
+    return [item for item in found if isinstance(item, str)] if isinstance(found, list) else []
+
+
+def _absolute(plugins: Sequence[str], base: Path) -> list[str]:
+    """File names made absolute, for processes that start elsewhere."""
+    return [
+        str(((base / plugin) if (base / plugin).exists() else Path(plugin)).resolve())
+        if plugin.endswith(".py")
+        else plugin
+        for plugin in plugins
+    ]
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` is CUDA where there is one.
+
+    Raises:
+        RequestError: If the name is unknown or the device is not here.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise RequestError(f"--device: got {name!r}, expected auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise RequestError("--device cuda: this machine shows no CUDA device; use --device auto or cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
