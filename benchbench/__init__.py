@@ -12,9 +12,34 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from benchbench.errors import CollapsedError, DataError, DataMissingError, DivergedError, UnsupportedDataError
     from benchbench.hookspecs import hookimpl
-    from benchbench.networks import Downsampler, SmallCnn, Upsampler, init_weights, size_ladder
+    from benchbench.networks import (
+        ConditionalBatchNorm,
+        Critic,
+        Downsampler,
+        LatentDecoder,
+        MultiScaleFlow,
+        ProjectionHead,
+        SmallCnn,
+        Upsampler,
+        apply_spectral_norm,
+        init_weights,
+        size_ladder,
+    )
     from benchbench.seeding import derive_seed, numpy_generator, torch_generator
-    from benchbench.training import Ema, LoopResult, TrainStep, fit_loop, sample_in_blocks, to_float, to_uint8
+    from benchbench.training import (
+        Ema,
+        Gan,
+        GanConfig,
+        LoopResult,
+        NonSaturatingStep,
+        Players,
+        TrainStep,
+        fit_loop,
+        sample_in_blocks,
+        to_float,
+        to_uint8,
+        warmup_cosine,
+    )
     from benchbench.types import (
         Classifier,
         Config,
@@ -35,9 +60,15 @@ __version__ = "0.1.0"
 _HOMES = {
     "benchbench.errors": "CollapsedError DataError DataMissingError DivergedError UnsupportedDataError",
     "benchbench.hookspecs": "hookimpl",
-    "benchbench.networks": "Downsampler SmallCnn Upsampler init_weights size_ladder",
+    "benchbench.networks": (
+        "ConditionalBatchNorm Critic Downsampler LatentDecoder MultiScaleFlow ProjectionHead SmallCnn Upsampler "
+        "apply_spectral_norm init_weights size_ladder"
+    ),
     "benchbench.seeding": "derive_seed numpy_generator torch_generator",
-    "benchbench.training": "Ema LoopResult TrainStep fit_loop sample_in_blocks to_float to_uint8",
+    "benchbench.training": (
+        "Ema Gan GanConfig LoopResult NonSaturatingStep Players TrainStep fit_loop sample_in_blocks to_float to_uint8 "
+        "warmup_cosine"
+    ),
     "benchbench.types": (
         "Classifier Config Dataset DatasetSource Executor FeatureExtractor FitContext Generator "
         "LabelledImages Metric Report SampleContext"
@@ -48,7 +79,9 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names.spli
 __all__ = [
     "Classifier",
     "CollapsedError",
+    "ConditionalBatchNorm",
     "Config",
+    "Critic",
     "DataError",
     "DataMissingError",
     "Dataset",
@@ -59,16 +92,24 @@ __all__ = [
     "Executor",
     "FeatureExtractor",
     "FitContext",
+    "Gan",
+    "GanConfig",
     "Generator",
     "LabelledImages",
+    "LatentDecoder",
     "LoopResult",
     "Metric",
+    "MultiScaleFlow",
+    "NonSaturatingStep",
+    "Players",
+    "ProjectionHead",
     "Report",
     "SampleContext",
     "SmallCnn",
     "TrainStep",
     "UnsupportedDataError",
     "Upsampler",
+    "apply_spectral_norm",
     "derive_seed",
     "fit_loop",
     "hookimpl",
@@ -79,6 +120,7 @@ __all__ = [
     "to_float",
     "to_uint8",
     "torch_generator",
+    "warmup_cosine",
 ]
 
 

@@ -20,7 +20,9 @@ def derive_seed(seed: int, *scope: str | int) -> int:
     Returns:
         63 bits of SHA-256 over the arguments: the same on every machine and Python.
     """
-    text = "\x1f".join([str(int(seed)), *(f"{type(part).__name__}:{part}" for part in scope)])
+    text = "\x1f".join(
+        [str(int(seed)), *(f"str:{part}" if isinstance(part, str) else f"int:{int(part)}" for part in scope)]
+    )
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 

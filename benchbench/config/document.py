@@ -19,6 +19,7 @@ MAX_DEPTH = 50
 
 Path_ = tuple[str | int, ...]
 OVERRIDE = "--set"
+_PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
 def dotted(path: Path_) -> str:
@@ -130,6 +131,8 @@ class _Reader:
 
     def value(self, node: yaml.Node, path: Path_) -> Any:
         self.document.lines.setdefault(path, node.start_mark.line + 1)
+        if isinstance(node, yaml.CollectionNode) and node.tag not in _PLAIN_TAGS:
+            self.document.problems.append(self.document.problem(path, f"got the tag {node.tag}, expected plain values"))
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from benchbench.hookspecs import hookimpl
 from benchbench.types import Dataset, DatasetSource, LabelledImages
@@ -30,18 +28,20 @@ class Digits(DatasetSource):
 
     def load(self, data_dir: Path) -> Dataset:
         """Split train 1,197 / val 300 / test 300, stratified, always the same way; ``data_dir`` is not used."""
+        from sklearn.datasets import load_digits  # two seconds, which other benchmarks should not pay for
+
         bunch = load_digits()
         images = torch.from_numpy(np.rint(bunch.images * (255 / 16)).astype(np.uint8)[:, None])
         everything = LabelledImages(images, torch.from_numpy(bunch.target.astype(np.int64)), CLASSES)
         rest, test = _split(everything, np.arange(len(everything)))
         train, val = _split(everything, rest)
-        return Dataset(
-            self.name, *(everything.take(torch.from_numpy(np.sort(part))) for part in (train, val, test))
-        )
+        return Dataset(self.name, *(everything.take(torch.from_numpy(np.sort(part))) for part in (train, val, test)))
 
 
 def _split(data: LabelledImages, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """``index`` in two, ``HELD_OUT`` of it in the second, in the same class proportions."""
+    from sklearn.model_selection import train_test_split
+
     first, second = train_test_split(
         index, test_size=HELD_OUT, random_state=SPLIT_SEED, stratify=data.labels.numpy()[index]
     )

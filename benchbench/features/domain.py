@@ -10,25 +10,26 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from benchbench.features._scale import unit_variance_scale
 from benchbench.hookspecs import hookimpl
 from benchbench.networks import SmallCnn, init_weights
 from benchbench.seeding import torch_generator
 from benchbench.training.classification import in_batches, train_classifier
-from benchbench.types import Config, FeatureExtractor, FitContext, LabelledImages
+from benchbench.types import Config as BaseConfig
+from benchbench.types import FeatureExtractor, FitContext, LabelledImages
 from benchbench.types.plugins import Features
 
 
 class Domain(FeatureExtractor):
     """The penultimate layer (before its ReLU) of a small CNN, scaled to unit mean variance.
 
-    One number scales all features so that, over the real training images, the covariance has trace d. So a
-    Fréchet distance divided by d is a fraction of the real variance, and KID's kernel, made for values
-    near one, works in its range. The labels used are those of the training split only.
+    The scale is that of :func:`benchbench.features._scale.unit_variance_scale`. The labels used are those of
+    the training split only.
     """
 
     name = "domain"
 
-    class Config(Config):
+    class Config(BaseConfig):
         """Size, training and seed. The seed is pinned: every row of a board is measured by one ruler."""
 
         features: int = Field(64, ge=2, description="Dimensions d.")
@@ -41,10 +42,10 @@ class Domain(FeatureExtractor):
 
     def fit(self, train: LabelledImages, ctx: FitContext) -> None:
         """Train the classifier on ``train`` and measure the scale."""
-        self._build(train.shape, len(train.classes))
-        init_weights(self.network, torch_generator(self.config.seed, "domain", "init"))
+        network = self._build(train.shape, len(train.classes))
+        init_weights(network, torch_generator(self.config.seed, "domain", "init"))
         self.network = train_classifier(
-            self.network,
+            network,
             train,
             ctx,
             steps=self.config.steps,
@@ -53,8 +54,7 @@ class Domain(FeatureExtractor):
             weight_decay=self.config.weight_decay,
         )
         self.scale = 1.0
-        features = self.extract(train.images, ctx.device).astype(np.float64)
-        self.scale = float(1.0 / np.sqrt(features.var(axis=0, ddof=1).mean()))
+        self.scale = unit_variance_scale(self.extract(train.images, ctx.device), "features 'domain'")
 
     def extract(self, images: Tensor, device: torch.device) -> Features:
         """``float32 (N, d)``."""
@@ -73,13 +73,13 @@ class Domain(FeatureExtractor):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Rebuild the network and restore it."""
         channels, height, width = state["shape"]
-        self._build((channels, height, width), state["num_classes"])
+        self.network = self._build((channels, height, width), state["num_classes"])
         self.network.load_state_dict(state["network"])
         self.scale = float(state["scale"])
 
-    def _build(self, shape: tuple[int, int, int], num_classes: int) -> None:
+    def _build(self, shape: tuple[int, int, int], num_classes: int) -> torch.nn.Module:
         self._shape, self._num_classes = shape, num_classes
-        self.network: torch.nn.Module = SmallCnn(shape, num_classes, self.config.width, self.config.features)
+        return SmallCnn(shape, num_classes, self.config.width, self.config.features)
 
 
 @hookimpl

@@ -23,6 +23,7 @@ class Dossier:
         real: The same of real training images.
         command: The command line that reproduces the board.
         margin: Differences in accuracy below this do not matter.
+        level: Confidence of the intervals.
         floors: Real-vs-real value by distance label, of as many images.
     """
 
@@ -33,4 +34,11 @@ class Dossier:
     real: Tensor
     command: str
     margin: float
+    level: float
     floors: Mapping[str, float]
+
+    @property
+    def real_accuracy(self) -> float | None:
+        """Mean test accuracy of the classifier trained on real images alone; None where it was not run."""
+        means = [row.values["cas"].mean for row in self.board.of_role("baseline") if "cas" in row.values]
+        return means[0] if means else None

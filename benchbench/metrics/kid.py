@@ -10,7 +10,8 @@ from pydantic import Field
 
 from benchbench.errors import DataError
 from benchbench.hookspecs import hookimpl
-from benchbench.types import Config, Metric
+from benchbench.types import Config as BaseConfig
+from benchbench.types import Metric
 from benchbench.types.plugins import Features
 
 Array = npt.NDArray[np.float64]
@@ -78,7 +79,7 @@ class KernelDistance(Metric):
     label = "KID"
     higher_is_better = False
 
-    class Config(Config):
+    class Config(BaseConfig):
         """Subsampling."""
 
         subsets: int = Field(100, ge=1, description="Number of random subsets.")

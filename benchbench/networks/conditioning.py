@@ -43,9 +43,13 @@ class ProjectionHead(nn.Module):
     def __init__(self, features: int, num_classes: int | None = None) -> None:
         super().__init__()
         self.linear = nn.Linear(features, 1)
-        self.classes = None if num_classes is None else nn.Embedding(num_classes, features)
+        # All classes at once, as a linear layer: so the embeddings are initialised by its fan-in.
+        self.classes = None if num_classes is None else nn.Linear(features, num_classes, bias=False)
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         """``float (B, d)`` and ``int64 (B,)`` to scores ``float (B,)``."""
         score: Tensor = self.linear(features)[:, 0]
-        return score if self.classes is None else score + (self.classes(labels) * features).sum(dim=1)
+        if self.classes is None:
+            return score
+        of_class: Tensor = self.classes(features).gather(1, labels[:, None])[:, 0]
+        return score + of_class

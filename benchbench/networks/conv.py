@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 # A norm layer is made from its number of channels; None is no norm.
 NormFactory = Callable[[int], nn.Module]
@@ -34,13 +36,22 @@ def init_weights(network: nn.Module, generator: torch.Generator, std: float | No
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.Embedding):
-            weight = module.weight
+            weight = raw_weight(module)
             spread = std if std is not None else (2.0 / _fan_in(module)) ** 0.5
             with torch.no_grad():
                 weight.copy_(torch.randn(weight.shape, generator=generator) * spread)
                 bias = getattr(module, "bias", None)
                 if bias is not None:
                     bias.zero_()
+
+
+def raw_weight(module: nn.Module) -> Tensor:
+    """The parameter behind ``module.weight``: where a parametrization computes that, what it computes from."""
+    if parametrize.is_parametrized(module, "weight"):
+        original: Tensor = module.parametrizations.weight.original  # type: ignore[union-attr,assignment]
+        return original
+    weight: Tensor = module.weight  # type: ignore[assignment]
+    return weight
 
 
 def _fan_in(module: nn.Module) -> float:
@@ -107,8 +118,7 @@ class Upsampler(nn.Module):
         self.first = nn.Linear(in_features, widths[0] * self.ladder[0][0] * self.ladder[0][1])
         self.first_norm = norm(widths[0]) if norm else nn.Identity()
         self.steps = nn.ModuleList(
-            nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)
-            for before, after in zip(widths[:-1], widths[1:], strict=True)
+            nn.ConvTranspose2d(before, after, 4, stride=2, padding=1) for before, after in pairwise(widths)
         )
         self.norms = nn.ModuleList(norm(after) if norm else nn.Identity() for after in widths[1:])
         self.last = nn.Conv2d(widths[-1], channels, 3, padding=1)

@@ -7,6 +7,7 @@ Every layer maps ``forward(x, labels) -> (y, log_det)`` with ``log_det = log |de
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,9 @@ from benchbench.networks.conv import init_weights
 
 # log s of one coupling stays within +-2, so that no single layer can blow up or crush an input.
 LOG_SCALE_BOUND = 2.0
+
+# Maps of at most so many pixels are coupled by linear layers (see AffineCoupling).
+DENSE_PIXELS = 16
 
 
 class Invertible(nn.Module):
@@ -106,36 +110,45 @@ class InvertibleConv(Invertible):
     def weight(self) -> Tensor:
         """``W (C, C)``."""
         lower = self.lower.tril(-1) + torch.eye(len(self.signs), dtype=self.lower.dtype, device=self.lower.device)
-        return self.permutation @ lower @ (self.upper.triu(1) + torch.diag(self.signs * self.log_diagonal.exp()))
+        upper = self.upper.triu(1) + torch.diag(self.signs * self.log_diagonal.exp())
+        weight: Tensor = self.permutation @ lower @ upper
+        return weight
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The log-determinant is ``H W sum log |s|``, the same for every image."""
         log_det = self.log_diagonal.sum() * (x.shape[2] * x.shape[3])
-        return functional.conv2d(x, self.weight()[:, :, None, None]), log_det.expand(len(x))
+        return (self.weight() @ x.flatten(2)).view_as(x), log_det.expand(len(x))
 
     def inverse(self, y: Tensor, labels: Tensor | None = None) -> Tensor:
         """The convolution with the inverse of ``W``."""
-        return functional.conv2d(y, torch.linalg.inv(self.weight())[:, :, None, None])
+        x: Tensor = torch.linalg.inv(self.weight()) @ y.flatten(2)
+        return x.view_as(y)
 
 
 class AffineCoupling(Invertible):
     """``y_a = x_a, y_b = (x_b + t(x_a)) exp(s(x_a))`` (Dinh 2017, Eq. 7), with ``s = 2 tanh(. / 2)``.
 
-    ``s`` and ``t`` come from a 3x3, a 1x1 and a 3x3 convolution; the last one starts at zero, so the coupling
-    starts as the identity (Kingma & Dhariwal 2018, Sec. 3.3). Labels enter as a learned bias of both hidden layers.
+    ``s`` and ``t`` come from three layers, the last of which starts at zero, so that the coupling starts as the
+    identity (Kingma & Dhariwal 2018, Sec. 3.3). On maps of more than 4x4 they are convolutions (3x3, 1x1, 3x3); on
+    smaller ones, where a 3x3 window sees padding as much as pixels, they are linear layers over the whole map:
+    faster, and every value sees every other. Labels enter as a learned bias of both hidden layers.
 
     Args:
-        channels: C of the input, at least 2.
-        width: Hidden channels.
+        shape: (C, H, W) of the input, C at least 2.
+        width: Hidden channels, or hidden units.
         num_classes: K, or 0 for an unconditional coupling.
     """
 
-    def __init__(self, channels: int, width: int, num_classes: int) -> None:
+    def __init__(self, shape: tuple[int, int, int], width: int, num_classes: int) -> None:
         super().__init__()
+        channels, height, width_px = shape
         self.kept = channels - channels // 2
-        self.first = nn.Conv2d(self.kept, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 1)
-        self.last = nn.Conv2d(width, 2 * (channels // 2), 3, padding=1)
+        out = 2 * (channels // 2)
+        pixels = height * width_px
+        self.dense = pixels <= DENSE_PIXELS
+        self.first = nn.Linear(self.kept * pixels, width) if self.dense else nn.Conv2d(self.kept, width, 3, padding=1)
+        self.second = nn.Linear(width, width) if self.dense else nn.Conv2d(width, width, 1)
+        self.last = nn.Linear(width, out * pixels) if self.dense else nn.Conv2d(width, out, 3, padding=1)
         self.embedding = nn.Embedding(num_classes, 2 * width) if num_classes else None
 
     @torch.no_grad()
@@ -147,14 +160,16 @@ class AffineCoupling(Invertible):
             self.embedding.weight.zero_()
 
     def _scale_and_shift(self, kept: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-        """``s`` and ``t``, each like the changed half."""
-        first, second = self.first(kept), self.second
+        """``s`` and ``t``, each of the shape of the changed half."""
+        hidden = self.first(kept.flatten(1) if self.dense else kept)
         if self.embedding is None:
-            hidden = second(functional.relu(first))
+            hidden = self.second(functional.relu(hidden))
         else:
-            one, two = self.embedding(labels)[:, :, None, None].chunk(2, dim=1)
-            hidden = second(functional.relu(first + one)) + two
-        scale, shift = self.last(functional.relu(hidden)).chunk(2, dim=1)
+            biases = self.embedding(labels) if self.dense else self.embedding(labels)[:, :, None, None]
+            one, two = biases.chunk(2, dim=1)
+            hidden = self.second(functional.relu(hidden + one)) + two
+        out = self.last(functional.relu(hidden))
+        scale, shift = out.reshape(len(kept), -1, *kept.shape[2:]).chunk(2, dim=1)
         return LOG_SCALE_BOUND * torch.tanh(scale / LOG_SCALE_BOUND), shift
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -170,10 +185,37 @@ class AffineCoupling(Invertible):
         return torch.cat([kept, changed * (-scale).exp() - shift], dim=1)
 
 
+class ClassNorm(Invertible):
+    """``y = (x - m_k) exp(-s_k)`` for class k, value by value: as the last layer, a Gaussian prior for every class.
+
+    A standard normal code behind it is a code ``N(m_k, diag exp(2 s_k))`` before it (Kingma & Dhariwal 2018,
+    Sec. 4, "y-conditional top"). Starts as the identity.
+
+    Args:
+        features: D.
+        num_classes: K.
+    """
+
+    def __init__(self, features: int, num_classes: int) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(torch.zeros(num_classes, features))
+        self.log_scale = nn.Parameter(torch.zeros(num_classes, features))
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """``(B, D)``; the log-determinant is ``-sum(s_k)``."""
+        log_scale = self.log_scale[labels]
+        return (x - self.mean[labels]) * (-log_scale).exp(), -log_scale.sum(1)
+
+    def inverse(self, y: Tensor, labels: Tensor | None = None) -> Tensor:
+        """``y exp(s_k) + m_k``."""
+        return y * self.log_scale[labels].exp() + self.mean[labels]
+
+
 class MultiScaleFlow(nn.Module):
     """Squeeze, ``depth`` times (actnorm, 1x1 convolution, coupling), and half of the channels leave; once a scale.
 
-    The last scale keeps all its channels (Dinh 2017, Fig. 4b). The code is all that left, flattened.
+    The last scale keeps all its channels (Dinh 2017, Fig. 4b). The code is all that left, flattened; it is
+    standard normal under the model, after a shift and scale for every class where there are classes.
 
     Args:
         shape: (C, H, W); H and W divisible by two.
@@ -186,17 +228,24 @@ class MultiScaleFlow(nn.Module):
     def __init__(self, shape: tuple[int, int, int], scales: int, depth: int, width: int, num_classes: int) -> None:
         super().__init__()
         channels, height, width_px = shape
+        self.prior = ClassNorm(math.prod(shape), num_classes) if num_classes else None
         self.scales = nn.ModuleList()
         self.out_shapes: list[tuple[int, int, int]] = []
         while len(self.scales) < scales and height % 2 == 0 and width_px % 2 == 0:
             channels, height, width_px = 4 * channels, height // 2, width_px // 2
             layers: list[nn.Module] = [Squeeze()]
             for _ in range(depth):
-                layers += [ActNorm(channels), InvertibleConv(channels), AffineCoupling(channels, width, num_classes)]
+                coupling = AffineCoupling((channels, height, width_px), width, num_classes)
+                layers += [ActNorm(channels), InvertibleConv(channels), coupling]
             self.scales.append(nn.ModuleList(layers))
             channels //= 2
             self.out_shapes.append((channels, height, width_px))
         self.out_shapes[-1] = (2 * channels, height, width_px)
+
+    @property
+    def _stacks(self) -> list[list[Invertible]]:
+        """The layers, scale by scale."""
+        return [[cast(Invertible, layer) for layer in cast(nn.ModuleList, scale)] for scale in self.scales]
 
     def reset(self, generator: torch.Generator) -> None:
         """Draw all random weights from ``generator`` (on the CPU)."""
@@ -207,7 +256,7 @@ class MultiScaleFlow(nn.Module):
     @torch.no_grad()
     def adapt(self, x: Tensor, labels: Tensor | None = None) -> None:
         """Initialise every actnorm from one batch, ``float (B, C, H, W)``, layer by layer."""
-        for number, scale in enumerate(self.scales):
+        for number, scale in enumerate(self._stacks):
             for layer in scale:
                 layer.adapt(x)
                 x, _ = layer(x, labels)
@@ -216,21 +265,27 @@ class MultiScaleFlow(nn.Module):
     def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``float (B, C, H, W)`` to the code ``(B, D)`` and the log-determinant ``(B,)`` in nats."""
         log_det, codes = x.new_zeros(len(x)), []
-        for number, scale in enumerate(self.scales):
+        for number, scale in enumerate(self._stacks):
             for layer in scale:
                 x, change = layer(x, labels)
                 log_det = log_det + change
             leaving = self.out_shapes[number][0]
             codes.append(x[:, :leaving].flatten(1))
             x = x[:, leaving:]
-        return torch.cat(codes, dim=1), log_det
+        code = torch.cat(codes, dim=1)
+        if self.prior is None:
+            return code, log_det
+        code, change = self.prior(code, labels)
+        return code, log_det + change
 
     def inverse(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
         """The code ``(B, D)`` to ``float (B, C, H, W)``."""
-        codes = code.split([math.prod(shape) for shape in self.out_shapes], dim=1)
+        if self.prior is not None:
+            code = self.prior.inverse(code, labels)
+        codes = torch.split(code, [math.prod(shape) for shape in self.out_shapes], dim=1)
         x: Tensor | None = None
-        for scale, part, shape in zip(reversed(self.scales), reversed(codes), reversed(self.out_shapes), strict=True):
-            left = part.unflatten(1, shape)
+        for scale, part, shape in zip(reversed(self._stacks), reversed(codes), reversed(self.out_shapes), strict=True):
+            left = part.reshape(-1, *shape)
             x = left if x is None else torch.cat([left, x], dim=1)
             for layer in reversed(scale):
                 x = layer.inverse(x, labels)

@@ -71,7 +71,10 @@ class StageInputs:
         return modules_digest("benchbench.downstream.arms")
 
     def plugin(self, kind: str, spec: PluginSpec) -> Inputs:
-        """Name, source and resolved config of a plugin: defaults written out, so they may change safely."""
+        """Name, source and resolved config of a plugin: defaults written out, so they may change safely.
+
+        A config field with ``exclude=True`` says where a file lies, and stays out.
+        """
         plugin = self.registry.get(kind, spec.name)
         config = self.registry.config_model(kind, spec.name).model_validate(spec.config)
         return {"name": spec.name, "source": plugin.digest, "config": config.model_dump(mode="json")}

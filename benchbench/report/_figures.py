@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from benchbench.leaderboard import Column, Dossier, Row
-from benchbench.statistics import Interval
+from benchbench.leaderboard.records import RecordTable
+from benchbench.statistics import Interval, t_interval
 from benchbench.store.files import write_atomic
 
 INK = "#22272e"
@@ -141,18 +142,8 @@ def _reference(dossier: Dossier, column: Column) -> float | None:
     if column.key == "lift":
         return 0.0
     if column.key == "cas":
-        return real_accuracy(dossier)
+        return dossier.real_accuracy
     return None
-
-
-def real_accuracy(dossier: Dossier) -> float | None:
-    """Mean test accuracy of the classifier trained on real images, or None where it was not run."""
-    found = [
-        record.value
-        for record in dossier.board.records
-        if record.metric == "accuracy" and record.arm == "real" and record.value is not None
-    ]
-    return float(np.mean(found)) if found else None
 
 
 def _dot(axes: Axes, line: float, interval: Interval, colour: str) -> None:
@@ -163,9 +154,6 @@ def _dot(axes: Axes, line: float, interval: Interval, colour: str) -> None:
 
 def lift_figure(dossier: Dossier) -> Figure:
     """Lift against ratio: a line a generator with intervals, the margin shaded."""
-    from benchbench.leaderboard.records import RecordTable
-    from benchbench.statistics import t_interval
-
     board = dossier.board
     table = RecordTable(board.records, board.seeds)
     ratios = sorted({r.ratio for r in board.records if r.metric == "lift" and r.ratio is not None})
@@ -179,7 +167,7 @@ def lift_figure(dossier: Dossier) -> Figure:
         labels.append(f"{_name(row)}, ratio {ratio:g}")
         if len(values):
             axes.plot(values, [line] * len(values), "|", color=QUIET, markersize=8)
-            _dot(axes, line, t_interval(values), COLOURS[row.info.role])
+            _dot(axes, line, t_interval(values, dossier.level), COLOURS[row.info.role])
     margin = 100 * dossier.margin
     axes.axvspan(-margin, margin, color=LINE, alpha=0.5, zorder=0, linewidth=0)
     axes.axvline(0, color=QUIET, linewidth=1, linestyle="--", zorder=0)

@@ -6,12 +6,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from tabulate import tabulate
-
 from benchbench.hookspecs import hookimpl
 from benchbench.leaderboard import Column, Dossier, Row
-from benchbench.report._figures import grid_figure, leaderboard_figure, lift_figure, real_accuracy, save
 from benchbench.statistics import Interval
 from benchbench.store.files import write_atomic
 from benchbench.types import Report
@@ -32,6 +28,8 @@ class Markdown(Report):
 
     def write(self, dossier: Dossier, folder: Path) -> list[Path]:
         """Write ``leaderboard.md`` and ``figures/``."""
+        from benchbench.report._figures import grid_figure, leaderboard_figure, lift_figure, save
+
         figures = folder / "figures"
         written = [
             save(leaderboard_figure(dossier), figures / "leaderboard.png"),
@@ -46,6 +44,8 @@ class Markdown(Report):
 
 def render(dossier: Dossier) -> str:
     """The page as text."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("benchbench", "report/templates"),
         autoescape=False,  # noqa: S701  (Markdown, not HTML; names from data go through the filter below)
@@ -63,7 +63,7 @@ def render(dossier: Dossier) -> str:
         table=table(dossier),
         failures=[(row, failure) for row in board.rows for failure in row.info.failures],
         shown=[row.info.name for row in board.rows if row.info.name in dossier.grids],
-        real_accuracy=real_accuracy(dossier),
+        real_accuracy=dossier.real_accuracy,
     )
 
 
@@ -77,6 +77,8 @@ def escape(text: object) -> str:
 
 def table(dossier: Dossier) -> str:
     """The leaderboard as a pipe table."""
+    from tabulate import tabulate
+
     board = dossier.board
     headings = ["Rank", "Row", "Labels", *(_heading(dossier, column) for column in board.columns), "Seeds"]
     body = [_line(dossier, row, board.columns) for row in board.rows]

@@ -6,13 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from benchbench.hookspecs import hookimpl
 from benchbench.leaderboard import Board, Dossier
 from benchbench.store.files import write_atomic, write_json
 from benchbench.types import Report
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RESULTS_SCHEMA = 1
 
@@ -37,6 +39,8 @@ class Results(Report):
 
 def leaderboard_frame(board: Board) -> pd.DataFrame:
     """One line a row; for every column its mean, interval, n and (where ranked) rank."""
+    import pandas as pd
+
     lines = []
     for row in board.rows:
         line: dict[str, object] = {

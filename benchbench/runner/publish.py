@@ -66,6 +66,7 @@ def gather(work: Workspace, board: Board, states: Sequence[CellState], command: 
         real=_pick(train.images, train.labels, wanted),
         command=command,
         margin=work.benchmark.protocol.margin,
+        level=work.benchmark.protocol.level,
         floors=floors,
     )
 

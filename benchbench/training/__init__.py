@@ -1,8 +1,24 @@
 """The one training loop, and what generators and classifiers share around it."""
 
+from benchbench.training.adversarial import GanConfig, NonSaturatingStep, Players
 from benchbench.training.ema import Ema
+from benchbench.training.gan import Gan
 from benchbench.training.loop import LoopResult, TrainStep, fit_loop
 from benchbench.training.pixels import to_float, to_uint8
 from benchbench.training.sampling import sample_in_blocks
+from benchbench.training.schedule import warmup_cosine
 
-__all__ = ["Ema", "LoopResult", "TrainStep", "fit_loop", "sample_in_blocks", "to_float", "to_uint8"]
+__all__ = [
+    "Ema",
+    "Gan",
+    "GanConfig",
+    "LoopResult",
+    "NonSaturatingStep",
+    "Players",
+    "TrainStep",
+    "fit_loop",
+    "sample_in_blocks",
+    "to_float",
+    "to_uint8",
+    "warmup_cosine",
+]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from benchbench.training.ema import Ema
 from benchbench.training.loop import fit_loop
 from benchbench.training.pixels import to_float
+from benchbench.training.schedule import warmup_cosine
 from benchbench.types import FitContext, LabelledImages
 
 EVAL_BATCH = 256
@@ -37,7 +37,7 @@ class ClassifierStep:
     def step(self, images: Tensor, labels: Tensor, index: int, total: int) -> Mapping[str, Tensor]:
         """One step; returns the cross-entropy in nats."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate * _schedule(index, total)
+            group["lr"] = self.learning_rate * warmup_cosine(index, total)
         loss = self.loss(self.network(images), labels)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -60,14 +60,6 @@ class ClassifierStep:
         self.optimizer.load_state_dict(state["optimizer"])
 
 
-def _schedule(index: int, total: int) -> float:
-    """Fraction of the peak learning rate: up over the first tenth, then down a half cosine to zero."""
-    warm = max(1, total // 10)
-    if index < warm:
-        return (index + 1) / warm
-    return 0.5 * (1.0 + math.cos(math.pi * (index - warm) / max(1, total - warm)))
-
-
 def train_classifier(
     network: nn.Module,
     train: LabelledImages,
@@ -86,16 +78,22 @@ def train_classifier(
 
 
 @torch.inference_mode()
-def in_batches(network: nn.Module, images: Tensor, device: torch.device, method: str = "forward") -> Tensor:
+def in_batches(
+    network: nn.Module,
+    images: Tensor,
+    device: torch.device,
+    method: str = "forward",
+    batch_size: int = EVAL_BATCH,
+) -> Tensor:
     """``network.method`` over ``uint8 (N, C, H, W)``, in evaluation mode, as one CPU tensor.
 
     The last batch is padded to the full size, so that a row does not depend on how many stand beside it.
     """
     network.eval()
     outputs = []
-    for start in range(0, len(images), EVAL_BATCH):
-        part = images[start : start + EVAL_BATCH]
-        missing = EVAL_BATCH - len(part)
+    for start in range(0, len(images), batch_size):
+        part = images[start : start + batch_size]
+        missing = batch_size - len(part)
         padded = torch.cat([part, part[-1:].expand(missing, -1, -1, -1)]) if missing else part
         outputs.append(getattr(network, method)(to_float(padded.to(device)))[: len(part)].cpu().clone())
     return torch.cat(outputs)

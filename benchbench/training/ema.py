@@ -30,7 +30,7 @@ class Ema:
         """Move one step towards ``network``."""
         beta = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
-        averaged = list(self.network.parameters())
+        averaged: list[torch.Tensor] = list(self.network.parameters())
         torch._foreach_lerp_(averaged, [p.detach() for p in network.parameters()], 1.0 - beta)
         for mine, theirs in zip(self.network.buffers(), network.buffers(), strict=True):
             mine.copy_(theirs)

@@ -76,7 +76,7 @@ def fit_loop(
         ctx: Seed, budget, deadline, logging and checkpoint.
         steps: Steps wanted; ``ctx.budget`` may cut them.
         batch_size: Images a step.
-        phase: Named in progress reports.
+        phase: Named in progress reports and in checkpoints; different for each loop of one fit.
 
     Returns:
         Steps taken and the last losses.
@@ -87,7 +87,7 @@ def fit_loop(
     total = ctx.budget.steps(steps)
     images, labels = train.images.to(ctx.device), train.labels.to(ctx.device)
     plan = BatchPlan(len(train), batch_size, derive_seed(ctx.seed, "batches", phase))
-    index = _resume(train_step, ctx)
+    index = _resume(train_step, ctx, phase)
     losses: Mapping[str, float] = {}
     while index < total:
         batch = plan.batch(index).to(ctx.device)
@@ -98,18 +98,20 @@ def fit_loop(
             losses = _checked(latest, index)
             ctx.log(phase, index, total, losses)
         if ctx.checkpoint.due() and index < total:
-            ctx.checkpoint.save(
-                {"index": index, "step": train_step.state_dict(), "random": ctx.generator.get_state()}
-            )
+            state = {"phase": phase, "index": index, "step": train_step.state_dict()}
+            ctx.checkpoint.save(state | {"random": ctx.generator.get_state()})
         if out_of_time:
             break
     return LoopResult(index, losses)
 
 
-def _resume(train_step: TrainStep, ctx: FitContext) -> int:
-    """Restore the last checkpoint, if there is one; the step to go on with."""
+def _resume(train_step: TrainStep, ctx: FitContext, phase: str) -> int:
+    """Restore the last checkpoint, if there is one of this phase; the step to go on with.
+
+    A fit may train several networks, one loop each: an earlier phase is then trained again, to the same bits.
+    """
     state = ctx.checkpoint.load()
-    if state is None:
+    if state is None or state["phase"] != phase:
         return 0
     train_step.load_state_dict(state["step"])
     ctx.generator.set_state(state["random"])

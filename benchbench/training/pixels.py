@@ -29,6 +29,6 @@ def to_uint8(images: Tensor) -> Tensor:
     if not images.is_floating_point():
         raise DataError(f"to_uint8: got dtype {images.dtype}, expected floats in [-1, 1]")
     low, high = (float(images.amin()), float(images.amax())) if images.numel() else (0.0, 0.0)
-    if not (-1.001 <= low and high <= 1.001):  # also catches NaN
+    if not (low >= -1.001 and high <= 1.001):  # also catches NaN
         raise DataError(f"to_uint8: got values {low:.4g}..{high:.4g}, expected [-1, 1]; clamp or rescale them first")
     return images.add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)

@@ -13,13 +13,11 @@ from benchbench.types import SampleContext
 BLOCK = 128
 
 
-def sample_in_blocks(
-    labels: Tensor, ctx: SampleContext, draw: Callable[[Tensor, torch.Generator], Tensor]
-) -> Tensor:
+def sample_in_blocks(labels: Tensor, ctx: SampleContext, draw: Callable[[Tensor, torch.Generator], Tensor]) -> Tensor:
     """Draw ``len(labels)`` images, always ``BLOCK`` at a time.
 
     Every block has its own generator, seeded by the block's number, and always runs at full size (the last
-    one is padded with label 0 and cut). So a sample's bits depend on the seed, its index and its label:
+    one is padded with its last label and cut). So a sample's bits depend on the seed, its index and its label:
     not on n, and not on how a matrix product is blocked for another batch size.
 
     Args:
@@ -33,8 +31,7 @@ def sample_in_blocks(
     blocks = []
     for start in range(0, max(len(labels), 1), BLOCK):
         part = labels[start : start + BLOCK]
-        padded = torch.zeros(BLOCK, dtype=torch.int64)
-        padded[: len(part)] = part
+        padded = torch.nn.functional.pad(part, (0, BLOCK - len(part)), value=int(part[-1]) if len(part) else 0)
         generator = torch_generator(ctx.seed, "block", start // BLOCK, device=ctx.device)
         with torch.inference_mode():
             blocks.append(draw(padded.to(ctx.device), generator)[: len(part)].cpu().clone())

@@ -1,0 +1,66 @@
+"""What a rule is, and what rules are written with."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchbench.testing.trial import BrokenRuleError, Trial
+
+Check = Callable[[Trial], str]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule.
+
+    Attributes:
+        name: What the generator does, as the end of a sentence about it.
+        remedy: How a break of it is usually mended.
+        check: Tries it. Returns what it saw, or raises ``BrokenRuleError`` with what it saw, or
+            ``NotApplicableError`` with the reason.
+    """
+
+    name: str
+    remedy: str
+    check: Check
+
+
+RULES: list[Rule] = []
+
+
+def rule(name: str, remedy: str) -> Callable[[Check], Check]:
+    """Make the decorated check a rule of the suite."""
+
+    def keep(check: Check) -> Check:
+        RULES.append(Rule(name, remedy, check))
+        return check
+
+    return keep
+
+
+def expect(condition: bool, seen: str) -> None:
+    """Raise ``BrokenRuleError(seen)`` unless ``condition``."""
+    if not condition:
+        raise BrokenRuleError(seen)
+
+
+def expect_equal(one: Tensor, two: Tensor, what: str) -> None:
+    """Raise ``BrokenRuleError`` unless two sets of samples are the same."""
+    expect(one.shape == two.shape, f"{what}: shapes {tuple(one.shape)} and {tuple(two.shape)}")
+    differing = torch.nonzero((one != two).flatten(1).any(dim=1)).flatten().tolist()
+    if differing:
+        raise BrokenRuleError(f"{what}: {len(differing)} of {len(one)} samples differ, the first at {differing[0]}")
+
+
+def through_disk(state: Any) -> Any:
+    """``state`` after ``torch.save`` and ``torch.load(weights_only=True)``."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    buffer.seek(0)
+    return torch.load(buffer, weights_only=True)

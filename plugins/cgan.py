@@ -1,0 +1,40 @@
+"""Conditional GAN (Mirza & Osindero 2014), with the conditioning that replaced its concatenated labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+import benchbench as bb
+
+
+class Cgan(bb.Gan):
+    """A DCGAN whose two networks know the class.
+
+    The generator learns it by class-conditional batch norm (Dumoulin 2017; de Vries 2017), the discriminator
+    by projection (Miyato & Koyama 2018), instead of labels concatenated to the inputs. The discriminator
+    has spectral norm (Miyato 2018) instead of batch norm. Non-saturating loss; averaged weights for sampling.
+    """
+
+    name = "cgan"
+    init_std = 0.02
+
+    class Config(bb.GanConfig):
+        """Those of every GAN."""
+
+    def networks(self, shape: tuple[int, int, int], num_classes: int) -> tuple[nn.Module, nn.Module]:
+        """Conditional batch norm against a projection discriminator."""
+        config = self.config
+        generator = bb.LatentDecoder(config.z_dim, shape, config.width, num_classes)
+        return generator, bb.apply_spectral_norm(bb.Critic(shape, config.discriminator_width, num_classes))
+
+    def train_step(self, players: bb.Players) -> bb.TrainStep:
+        """The non-saturating game."""
+        return bb.NonSaturatingStep(players, apart=False)
+
+
+@bb.hookimpl
+def benchbench_generators() -> Sequence[type[bb.Generator]]:
+    """Bring the conditional GAN."""
+    return [Cgan]

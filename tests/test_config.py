@@ -1,0 +1,169 @@
+"""Benchmark files: every fault at once, with file, line, key and a hint; never a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from benchbench.config import load_benchmark
+from benchbench.discovery import Registry, load_registry
+from benchbench.errors import BenchbenchError, BenchmarkFileError, RequestError
+
+GOOD = """\
+name: board
+dataset: digits
+generators: [noise, {name: dcgan, labels: per_class, as: dcgan-c}]
+seeds: 3
+"""
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return load_registry()
+
+
+Problems = Callable[..., list[str]]
+
+
+@pytest.fixture
+def problems(tmp_path: Path, registry: Registry) -> Problems:
+    """Load a text and return its problems without the folder's name."""
+
+    def load(text: str, *overrides: str) -> list[str]:
+        path = tmp_path / "b.yaml"
+        path.write_text(text)
+        try:
+            load_benchmark(path, registry, overrides)
+        except BenchmarkFileError as error:
+            return [str(problem).replace(f"{tmp_path}/", "") for problem in error.problems]
+        return []
+
+    return load
+
+
+def test_a_good_file_with_its_shorthands(tmp_path: Path, registry: Registry) -> None:
+    path = tmp_path / "b.yaml"
+    path.write_text(GOOD)
+    benchmark = load_benchmark(path, registry)
+    assert benchmark.seeds == [0, 1, 2]
+    assert [spec.label for spec in benchmark.generators] == ["noise", "dcgan-c"]
+    assert benchmark.dataset.name == "digits"
+    assert benchmark.protocol.features[0].name == "domain"
+
+
+def test_all_faults_at_once_in_file_order(problems: Problems) -> None:
+    text = """\
+name: board
+dataset: digit
+generators:
+  - nois
+  - name: dcgan
+    config: {wdth: 3}
+  - name: vae
+    labels: per_class
+seeds: []
+protocl: {}
+budget: {max_steps: -1}
+"""
+    assert problems(text) == [
+        "b.yaml:2: dataset: no dataset is called 'digit' (did you mean 'digits'?)",
+        "b.yaml:4: generators[0]: no generator is called 'nois' (did you mean 'noise'?)",
+        "b.yaml:6: generators[1].config.wdth: unknown key (did you mean 'width'?)",
+        "b.yaml:8: generators[2].labels: vae is conditional and makes its own labels (leave this key out)",
+        "b.yaml:9: seeds: got []: list should have at least 1 item after validation, not 0",
+        "b.yaml:10: protocl: unknown key (did you mean 'protocol'?)",
+        "b.yaml:11: budget.max_steps: got -1: expected greater than or equal to 1",
+    ]
+
+
+def test_an_unconditional_generator_needs_labels(problems: Problems) -> None:
+    (problem,) = problems("name: b\ndataset: digits\ngenerators: [dcgan]\nseeds: 1\n")
+    assert problem.startswith("b.yaml:3: generators[0]: dcgan cannot be conditioned on labels")
+    assert "labels: per_class" in problem
+    assert "labels: pseudo_label" in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "b.yaml: (top): got nothing"),
+        ("- a\n", "b.yaml:1: (top): got a list"),
+        ("name: [\n", "b.yaml:2: (syntax): not valid YAML"),
+        ("name: a\nname: b\n", "b.yaml:2: name: stands twice, first in line 1"),
+        ("a: &x [1]\nb: *x\n", "b.yaml:2: (syntax): got the alias *x"),
+        ("name: !!python/object/apply:os.system [ls]\n", "b.yaml:1: name: got the tag tag:yaml.org,2002:python"),
+        ("name: !!python/name:os.system\n", "b.yaml:1: name: cannot be read: could not determine a constructor"),
+        ("a: " + "[" * 200 + "]" * 200, "b.yaml:1: (syntax): got more than 50 levels"),
+        (GOOD.replace("board", "../../etc"), "b.yaml:1: name: got '../../etc': expected 1 to 64"),
+        (GOOD.replace("seeds: 3", "seeds: [1, 1]"), "b.yaml:4: seeds: got [1, 1]: repeats [1]"),
+        (GOOD + "protocol: {ratios: [.nan]}\n", "b.yaml:5: protocol.ratios[0]: got nan"),
+        (
+            GOOD + "protocol: {rank_by: lfit}\n",
+            "b.yaml:5: protocol.rank_by: got 'lfit': expected one of lift, cas, fd, kid",
+        ),
+        (GOOD.replace("as: dcgan-c", "as: noise"), "b.yaml:3: generators: got"),
+    ],
+)
+def test_single_faults(problems: Problems, text: str, expected: str) -> None:
+    found = problems(text)
+    assert any(problem.startswith(expected) for problem in found), found
+
+
+def test_overrides_are_checked_like_the_file(problems: Problems) -> None:
+    assert problems(GOOD, "seeds=2", "generators[0].config={}", "budget.max_steps=10") == []
+    assert problems(GOOD, "budget.max_stps=10") == ["--set: budget.max_stps: unknown key (did you mean 'max_steps'?)"]
+    assert problems(GOOD, "generators[7].as=x") == ["--set: generators[7].as: no such place in the benchmark file"]
+    assert problems(GOOD, "seeds") == ["--set: seeds: expected KEY=VALUE, e.g. budget.max_steps=100"]
+
+
+def test_an_unreadable_file_is_one_line(tmp_path: Path, registry: Registry) -> None:
+    with pytest.raises(RequestError, match="no such file"):
+        load_benchmark(tmp_path / "none.yaml", registry)
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RequestError, match="cannot be read"):
+        load_benchmark(tmp_path / "binary.yaml", registry)
+    (tmp_path / "huge.yaml").write_bytes(b"a" * 1_000_001)
+    with pytest.raises(RequestError, match="at most 1000000"):
+        load_benchmark(tmp_path / "huge.yaml", registry)
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+KEYS = st.sampled_from(
+    ["name", "dataset", "generators", "seeds", "protocol", "budget", "limits", "config", "labels", "as", "metrics",
+     "features", "ratios", "max_steps", "rank_by", "noise", "plugins"]
+)  # fmt: skip
+VALUES = st.recursive(
+    SCALARS | KEYS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS | st.text(max_size=5), inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.dictionaries(KEYS, VALUES, max_size=7))
+def test_any_file_gives_a_benchmark_or_a_named_error(
+    tmp_path: Path, registry: Registry, data: dict[str, object]
+) -> None:
+    import yaml
+
+    path = tmp_path / "wild.yaml"
+    path.write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
+    try:
+        load_benchmark(path, registry)
+    except BenchbenchError as error:
+        assert str(error)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_any_bytes_give_a_benchmark_or_a_named_error(tmp_path: Path, registry: Registry, content: bytes) -> None:
+    path = tmp_path / "wild.yaml"
+    path.write_bytes(content)
+    try:
+        load_benchmark(path, registry)
+    except BenchbenchError as error:
+        assert str(error)

@@ -1,0 +1,306 @@
+"""A whole run, as a user sees it: reports, failures as rows, interruption, bad requests."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Bench
+
+
+def test_the_reports_agree_with_each_other(finished: Bench) -> None:
+    folder = finished.folder / "reports/toy-board"
+    results = finished.results()
+    assert set(results) == {"schema_version", "benchmark", "protocol_fingerprint", "rows"}
+    needed = {
+        "generator",
+        "seed",
+        "setting",
+        "metric",
+        "value",
+        "higher_is_better",
+        "n",
+        "status",
+        "arm",
+        "ratio",
+        "classifier",
+    }
+    assert all(list(row) == needed for row in results["rows"])
+    table = {line["row"]: line for line in csv.DictReader((folder / "leaderboard.csv").open())}
+    assert list(table) == ["toy", "real", "noise"]
+    value = {(row["generator"], row["metric"], row["arm"]): row["value"] for row in results["rows"]}
+    assert float(table["toy"]["FD[domain]"]) == value["toy", "FD[domain]", None]
+    assert float(table["toy"]["lift"]) == value["toy", "accuracy", "mixed"] - value["real", "accuracy", "real"]
+    assert value["toy", "lift", "mixed"] == float(table["toy"]["lift"])
+    page = (folder / "leaderboard.md").read_text()
+    assert page.splitlines()[2].startswith("**Verdict: undetermined, needs at least 2 seeds")
+    assert "**toy**" in page
+    for figure in ("leaderboard", "lift", "real", "toy", "noise"):
+        assert (folder / f"figures/{figure}.png").read_bytes().startswith(b"\x89PNG")
+        assert f"(figures/{figure}.png)" in page
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["dataset"]["train"] == 1197
+    assert manifest["environments"][0]["packages"]["torch"]
+    assert manifest["command"] == "benchbench run toy.yaml"
+    assert str(finished.folder) not in page + json.dumps(manifest) + json.dumps(results)
+
+
+def test_noise_is_far_and_the_floor_is_near(finished: Bench) -> None:
+    value = {row["generator"]: row["value"] for row in finished.results()["rows"] if row["metric"] == "FD[domain]"}
+    assert 0 < value["real"] < value["toy"] < value["noise"]
+
+
+def test_the_same_store_gives_the_same_reports(finished: Bench) -> None:
+    folder = finished.folder / "reports/toy-board"
+    before = {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    done = finished("report", "toy.yaml")
+    assert done.returncode == 0, done.stderr
+    assert {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_the_same_seed_gives_the_same_bits(bench: Bench, finished_store: Path) -> None:
+    bench.run()
+    first = json.loads((finished_store / "reports/toy-board/results.json").read_text())
+    measured = ("fit_seconds", "images_per_second", "peak_memory_bytes")
+    assert [row for row in bench.results()["rows"] if row["metric"] not in measured] == [
+        row for row in first["rows"] if row["metric"] not in measured
+    ]
+
+
+# What a generator does wrong, in `fit` or in `sample`, and what the leaderboard shall say of it.
+RUBBISH = (
+    "import os, sys; open(os.path.join(os.path.dirname(sys.argv[1]), 'outcome.json'), 'w').write('{]'); os._exit(0)"
+)
+SILENT = "exited with status {} without saying how it went"
+MISBEHAVIOUR = {
+    "raises": ("fit", "raise RuntimeError('boom | <b>')", "failed", r"RuntimeError: boom \| &lt;b&gt;"),
+    "exits": ("fit", "import os; os._exit(7)", "failed", SILENT.format(7)),
+    "crashes": (
+        "fit",
+        "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
+        "failed",
+        "died of signal 11 (SIGSEGV)",
+    ),
+    "diverges": ("fit", "raise bb.DivergedError('loss became nan', 42)", "diverged", "step 42: loss became nan"),
+    "declines": ("fit", "raise bb.UnsupportedDataError('needs cats')", "skipped", "needs cats"),
+    "exhausts": ("fit", "raise MemoryError('1 TB')", "out_of_memory", "MemoryError: 1 TB"),
+    "hangs": (
+        "fit",
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)",
+        "timeout",
+        "killed after 40 s; raise limits.timeout, or lower the budget",
+    ),
+    "scribbles": ("fit", RUBBISH, "failed", SILENT.format(0)),
+    "floats": ("sample", "return x.float()", "failed", "dtype torch.float32, expected torch.uint8"),
+    "short": ("sample", "return x[:-1]", "failed", r"gave shape (1196, 1, 8, 8), expected (1197, 1, 8, 8)"),
+    "constant": ("sample", "return x * 0", "collapsed", "all 1197 samples are one and the same image"),
+}
+
+
+@pytest.fixture(scope="module")
+def misbehaved(tmp_path_factory: pytest.TempPathFactory, finished_store: Path) -> tuple[Bench, str]:
+    """A run in which every generator but the toy and the noise does something wrong; the page it wrote."""
+    folder = tmp_path_factory.mktemp("misbehaved")
+    shutil.copytree(finished_store, folder, dirs_exist_ok=True)
+    bench = Bench(folder)
+    plugin, rows = "import torch\n\nimport benchbench as bb\n", ""
+    for name, (where, code, _, _) in MISBEHAVIOUR.items():
+        fit = code if where == "fit" else "self.shape = train.shape"
+        sample = code if where == "sample" else "pass"
+        plugin += f"""
+class {name.title()}(bb.Generator):
+    name = "{name}"
+    def fit(self, train, ctx):
+        {fit}
+    def sample(self, labels, ctx):
+        x = (labels % 7).reshape(-1, 1, 1, 1).expand(-1, *self.shape).to(torch.uint8).clone()
+        {sample}
+    def state_dict(self):
+        return {{"shape": list(self.shape)}}
+    def load_state_dict(self, state):
+        self.shape = state["shape"]
+"""
+        rows += f"  - {name}\n"
+    plugin += (
+        "\n@bb.hookimpl\ndef benchbench_generators():\n    return [" + ", ".join(map(str.title, MISBEHAVIOUR)) + "]\n"
+    )
+    (folder / "bad.py").write_text(plugin)
+    bench.edit(bench.file, "plugins: [toy.py]", "plugins: [toy.py, bad.py]")
+    bench.edit(bench.file, "  - noise\n", f"  - noise\n{rows}limits: {{timeout: 40}}\n")
+    done = bench("run", "toy.yaml")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    return bench, (folder / "reports/toy-board/leaderboard.md").read_text()
+
+
+@pytest.mark.parametrize("name", MISBEHAVIOUR)
+def test_a_generator_that_fails_is_a_row(misbehaved: tuple[Bench, str], name: str) -> None:
+    _, page = misbehaved
+    _, _, status, message = MISBEHAVIOUR[name]
+    (line,) = [line for line in page.splitlines() if line.startswith(f"| {name}-seed0 |")]
+    assert line.startswith(f"| {name}-seed0 | {status} |".replace("_memory", r"_memory"))
+    assert message.replace("_", r"\_") in line
+    assert f"**{name}**" in page
+
+
+def test_it_stops_nobody_and_is_not_tried_again_unasked(misbehaved: tuple[Bench, str]) -> None:
+    bench, page = misbehaved
+    assert "*noise* (control)" in page
+    assert "**toy**" in page
+    again = bench("run", "toy.yaml")
+    assert again.returncode == 1
+    assert "0 cells computed" in again.stdout
+
+
+def test_a_failed_cell_is_retried_on_request_and_after_a_change(finished: Bench) -> None:
+    keep = "self.images, self.labels = train.images.clone(), train.labels.clone()"
+    finished.edit(finished.plugin, keep, f"import pathlib; assert pathlib.Path('fixed').exists(); {keep}")
+    assert finished("run", "toy.yaml").returncode == 1
+    (finished.folder / "fixed").touch()
+    done = finished.run("--retry-failed")
+    assert "1 cells computed, 2 served" in done.stdout
+
+
+def test_a_metric_that_fails_costs_only_itself(finished: Bench) -> None:
+    metric = """
+import benchbench as bb
+
+class Bad(bb.Metric):
+    name = "bad"
+    label = "BAD"
+    higher_is_better = False
+
+    def compute(self, real, synthetic, rng):
+        raise ZeroDivisionError("no")
+
+@bb.hookimpl
+def benchbench_metrics():
+    return [Bad]
+"""
+    (finished.folder / "bad_metric.py").write_text(metric)
+    finished.edit(finished.file, "metrics: [fd]", "metrics: [fd, bad]")
+    finished.edit(finished.file, "seeds: [0]", "seeds: [0, 1]")
+    done = finished("run", "toy.yaml", "--plugin", "bad_metric.py")
+    assert done.returncode == 1
+    assert "ZeroDivisionError: no" in done.stdout
+    rows = [row for row in finished.results()["rows"] if row["generator"] == "toy" and row["seed"] == 1]
+    assert {"FD[domain]", "lift", "accuracy"} <= {row["metric"] for row in rows}
+
+
+def test_killed_at_any_moment_it_goes_on(bench: Bench, finished_store: Path) -> None:
+    """kill -9 of the runner: the workers leave too, and the next run gives the very same numbers."""
+    for seconds in (4.0, 9.0):
+        runner = subprocess.Popen(
+            [sys.executable, "-m", "benchbench.cli", "run", "toy.yaml"],
+            cwd=bench.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(seconds)
+        runner.kill()
+        runner.wait()
+    time.sleep(3)  # workers look for their parent once a second
+    assert not [line for line in _processes() if str(bench.folder.resolve()) in line]
+    bench.run()
+    expected = json.loads((finished_store / "reports/toy-board/results.json").read_text())
+    measured = ("fit_seconds", "images_per_second", "peak_memory_bytes")
+    assert [row for row in bench.results()["rows"] if row["metric"] not in measured] == [
+        row for row in expected["rows"] if row["metric"] not in measured
+    ]
+
+
+def _processes() -> list[str]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:
+            continue
+    return found
+
+
+def test_ctrl_c_ends_at_once_and_says_how_to_go_on(bench: Bench) -> None:
+    bench.edit(bench.plugin, "self.images, self.labels", "import time; time.sleep(60); self.images, self.labels")
+    runner = subprocess.Popen(
+        [sys.executable, "-m", "benchbench.cli", "run", "toy.yaml"],
+        cwd=bench.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert runner.stdout is not None
+    while "toy-seed0: fit" not in (line := runner.stdout.readline()):
+        assert line, "the run ended before the toy was fitted"
+    began = time.monotonic()
+    runner.send_signal(signal.SIGINT)
+    _, errors = runner.communicate(timeout=30)
+    assert time.monotonic() - began < 5
+    assert runner.returncode == 130
+    assert errors.strip() == "benchbench: interrupted; what was finished is kept, the same command goes on from there"
+    assert not [line for line in _processes() if str(bench.folder.resolve()) in line]
+
+
+BAD_REQUESTS = {
+    "no file": (["run", "none.yaml"], "none.yaml: no such file"),
+    "unknown row": (["run", "toy.yaml", "--only", "toi"], "--only: no row is called 'toi' (did you mean 'toy'?)"),
+    "unknown device": (["run", "toy.yaml", "--device", "tpu"], "--device: got 'tpu', expected auto, cpu or cuda"),
+    "unknown executor": (["run", "toy.yaml", "--executor", "slurmm"], "no executor is called 'slurmm'"),
+    "unknown key": (["run", "toy.yaml", "--set", "sedes=3"], "--set: sedes: unknown key (did you mean 'seeds'?)"),
+    "empty seeds": (["run", "toy.yaml", "--set", "seeds=[]"], "--set: seeds: got []"),
+    "unknown kind": (["list", "generator"], "list: got 'generator', expected one of generators"),
+    "out is a file": (["run", "toy.yaml", "--out", "toy.yaml"], "--out: toy.yaml/toy-board cannot be written"),
+}
+
+
+@pytest.mark.parametrize("how", BAD_REQUESTS)
+def test_a_bad_request_is_one_line_and_touches_nothing(bench: Bench, how: str) -> None:
+    words, message = BAD_REQUESTS[how]
+    done = bench(*words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith(f"benchbench: {message}"), line
+    assert sorted(path.name for path in bench.folder.iterdir()) == ["toy.py", "toy.yaml"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_unwritable_folder_is_one_line(bench: Bench) -> None:
+    locked = bench.folder / "locked"
+    locked.mkdir(mode=stat.S_IRUSR | stat.S_IXUSR)
+    done = bench("run", "toy.yaml", "--runs-dir", "locked/x")
+    assert done.returncode == 2
+    assert "--runs-dir: locked/x cannot be written (Permission denied)" in done.stderr
+
+
+def test_missing_weights_are_told_before_anything_is_computed(bench: Bench) -> None:
+    bench.edit(bench.file, "features: [{name: domain, config: {steps: 30}}]", "features: [inception]")
+    done = bench("run", "toy.yaml", TORCH_HOME=str(bench.folder / "nowhere"))
+    assert done.returncode == 2
+    for word in ("pt_inception-2015-12-05-6726825d.pth", "SHA-256", "mseitzer/pytorch-fid", "put it"):
+        assert word in done.stderr
+    assert not (bench.folder / "reports").exists()
+
+
+def test_help_needs_neither_torch_nor_plugins() -> None:
+    script = """
+import sys
+from benchbench.cli import app
+app(["--help"], standalone_mode=False)
+print([name for name in ("torch", "numpy", "pandas", "benchbench_plugins") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
+
+
+def test_debug_shows_the_traceback(bench: Bench) -> None:
+    done = bench("run", "none.yaml", "--debug")
+    assert "Traceback" in done.stderr
