@@ -61,16 +61,20 @@ def run(
 
     work = _open(benchmark, setting, seeds, plugin, device, data_dir, runs_dir)
     console = Console()
-    done = run_benchmark(
-        work,
-        console,
-        out / work.benchmark.name,
-        only=only,
-        executor=executor,
-        jobs=jobs,
-        retry_failed=retry_failed,
-        command=_command(benchmark, setting, seeds),
-    )
+    try:
+        done = run_benchmark(
+            work,
+            console,
+            out / work.benchmark.name,
+            only=only,
+            executor=executor,
+            jobs=jobs,
+            retry_failed=retry_failed,
+            command=_command(benchmark, setting, seeds),
+        )
+    except KeyboardInterrupt:
+        typer.echo("benchbench: interrupted; what was finished is kept, the same command goes on from there", err=True)
+        raise typer.Exit(130) from None
     _print_board(console, done.board)
     counts = f"{done.computed} cells computed, {done.served} served from {runs_dir}"
     console.print(f"{counts}; report: {done.folder / 'leaderboard.md'}", highlight=False, soft_wrap=True)
@@ -251,9 +255,6 @@ def main() -> None:
         for line in lines:
             typer.secho(f"benchbench: {line}", err=True, fg="red")
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        typer.secho("benchbench: interrupted; what was finished is kept, the same command goes on from there", err=True)
-        raise SystemExit(130) from None
     except Exception as error:
         if debug:
             raise

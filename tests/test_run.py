@@ -21,20 +21,8 @@ def test_the_reports_agree_with_each_other(finished: Bench) -> None:
     folder = finished.folder / "reports/toy-board"
     results = finished.results()
     assert set(results) == {"schema_version", "benchmark", "protocol_fingerprint", "rows"}
-    needed = {
-        "generator",
-        "seed",
-        "setting",
-        "metric",
-        "value",
-        "higher_is_better",
-        "n",
-        "status",
-        "arm",
-        "ratio",
-        "classifier",
-    }
-    assert all(list(row) == needed for row in results["rows"])
+    needed = "generator seed setting metric value higher_is_better n status arm ratio classifier"
+    assert all(" ".join(row) == needed for row in results["rows"])
     table = {line["row"]: line for line in csv.DictReader((folder / "leaderboard.csv").open())}
     assert list(table) == ["toy", "real", "noise"]
     value = {(row["generator"], row["metric"], row["arm"]): row["value"] for row in results["rows"]}
@@ -278,7 +266,7 @@ def test_an_unwritable_folder_is_one_line(bench: Bench) -> None:
     locked.mkdir(mode=stat.S_IRUSR | stat.S_IXUSR)
     done = bench("run", "toy.yaml", "--runs-dir", "locked/x")
     assert done.returncode == 2
-    assert "--runs-dir: locked/x cannot be written (Permission denied)" in done.stderr
+    assert "--runs-dir: locked/x cannot be written: no permission in locked" in done.stderr
 
 
 def test_missing_weights_are_told_before_anything_is_computed(bench: Bench) -> None:

@@ -80,13 +80,14 @@ def run_benchmark(
         RequestError: If the executor is unknown or a folder cannot be written.
     """
     engine = work.registry.get("executors", executor).cls()
-    check_writable(work.store.root, "--runs-dir")
-    check_writable(out, "--out")
     states = plan_cells(work, only)
     waiting = pending(states, retry_failed)
     if waiting:
         for spec in work.benchmark.protocol.features:
             work.make("features", spec).check()
+    check_writable(work.store.root, "--runs-dir")
+    check_writable(out, "--out")
+    if waiting:
         tasks = [_task(work, state) for state in waiting]
         goals = {state.cell.name: state for state in waiting}
         workers = jobs or (usable_cpus() if work.device.type == "cpu" else 1)
@@ -142,15 +143,15 @@ def _record(work: Workspace, state: CellState, outcome: Outcome) -> None:
 
 
 def check_writable(folder: Path, option: str) -> None:
-    """Find out before hours of work that its results can be written.
+    """Find out before hours of work that its results can be written; nothing is made yet.
 
     Raises:
-        RequestError: If the folder cannot be made or written to.
+        RequestError: If the folder, or the nearest one above it that exists, cannot be written to.
     """
-    probe = folder / f".probe-{os.getpid()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"x")
-        probe.unlink()
-    except OSError as error:
-        raise RequestError(f"{option}: {folder} cannot be written ({error.strerror}); name another folder") from None
+    here = folder
+    while not here.exists() and here != here.parent:
+        here = here.parent
+    if not here.is_dir():
+        raise RequestError(f"{option}: {folder} cannot be written: {here} is a file; name another folder")
+    if not os.access(here, os.W_OK | os.X_OK):
+        raise RequestError(f"{option}: {folder} cannot be written: no permission in {here}; name another folder")
