@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -70,21 +71,29 @@ def run(
             executor=executor,
             jobs=jobs,
             retry_failed=retry_failed,
-            command=_command(benchmark, setting, seeds),
+            command=_command(benchmark, setting, seeds, plugin, only),
         )
     except KeyboardInterrupt:
         typer.echo("benchbench: interrupted; what was finished is kept, the same command goes on from there", err=True)
         raise typer.Exit(130) from None
     _print_board(console, done.board)
     counts = f"{done.computed} cells computed, {done.served} served from {runs_dir}"
-    console.print(f"{counts}; report: {done.folder / 'leaderboard.md'}", highlight=False, soft_wrap=True)
+    console.print(f"{counts}; report: {done.folder / 'leaderboard.md'}", markup=False, highlight=False, soft_wrap=True)
     if done.failures:
         for failure in done.failures:
             console.print(
                 f"{failure.name}: {failure.status} in {failure.phase}: {failure.message}", markup=False, soft_wrap=True
             )
         logs = runs_dir / "cells" / work.benchmark.name
-        console.print(f"logs: {logs}/<cell>/log.txt; --retry-failed runs them again", highlight=False, soft_wrap=True)
+        console.print(
+            f"logs: {logs}/<cell>/log.txt; --retry-failed runs them again",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+    for fault in done.faults:
+        typer.secho(f"benchbench: {fault}; all results are kept", err=True, fg="red")
+    if done.failures or done.faults:
         raise typer.Exit(1)
 
 
@@ -130,10 +139,14 @@ def report(
     work = _open(benchmark, setting, seeds, plugin, "auto", data_dir, runs_dir)
     folder = out / work.benchmark.name
     check_writable(folder, "--out")
-    done = report_benchmark(work, folder, command=_command(benchmark, setting, seeds))
+    done = report_benchmark(work, folder, command=_command(benchmark, setting, seeds, plugin, []))
     console = Console()
     _print_board(console, done.board)
-    console.print(f"report: {done.folder / 'leaderboard.md'}", highlight=False, soft_wrap=True)
+    console.print(f"report: {done.folder / 'leaderboard.md'}", markup=False, highlight=False, soft_wrap=True)
+    for fault in done.faults:
+        typer.secho(f"benchbench: {fault}", err=True, fg="red")
+    if done.faults:
+        raise typer.Exit(1)
 
 
 @app.command("list")
@@ -150,6 +163,7 @@ def list_plugins(
 ) -> None:
     """List what is installed, and what is installed but broken."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from benchbench.discovery import KINDS, load_registry
@@ -164,7 +178,7 @@ def list_plugins(
         return
     table = Table("kind", "name", "source", "what it is", box=None)
     for one in found:
-        table.add_row(one.kind, one.name, one.source, _about(one.cls))
+        table.add_row(*map(escape, (one.kind, one.name, one.source, _about(one.cls))))
     console = Console()
     console.print(table)
     for broken in registry.broken:
@@ -223,18 +237,28 @@ def _open(
 ) -> Workspace:
     from benchbench.runner.workspace import open_workspace
 
+    os.environ["BENCHBENCH_DATA_DIR"] = str(data_dir.absolute())  # for plugins that look for weights there
     overrides = [*settings, *([f"seeds={seeds}"] if seeds else [])]
     return open_workspace(
         benchmark, overrides=overrides, plugins=plugins, device=device, data_dir=data_dir, runs_dir=runs_dir
     )
 
 
-def _command(benchmark: Path, settings: list[str], seeds: int | None) -> str:
-    """The command that reproduces a run, without what has no influence on its numbers."""
-    words = ["benchbench", "run", str(benchmark)]
-    words += [word for setting in settings for word in ("--set", setting)]
+def _command(benchmark: Path, settings: list[str], seeds: int | None, plugins: list[str], only: list[str]) -> str:
+    """The command that reproduces a report, without what has no influence on its numbers."""
+    words = ["benchbench", "run", _shown(str(benchmark))]
+    for option, values in (("--only", only), ("--plugin", plugins), ("--set", settings)):
+        words += [word for value in values for word in (option, _shown(value))]
     words += ["--seeds", str(seeds)] if seeds else []
     return shlex.join(words)
+
+
+def _shown(word: str) -> str:
+    """A path below the current folder relative to it, any other absolute one by its name: reports are published."""
+    path = Path(word)
+    if not path.is_absolute():
+        return word
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else path.name
 
 
 def _print_board(console: object, board: object) -> None:

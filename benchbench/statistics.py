@@ -46,12 +46,23 @@ class Interval:
         return (self.high - self.low) / 2
 
 
-def t_interval(values: Sequence[float] | Array, level: float = 0.95) -> Interval:
+def rounding_spread(step: float) -> float:
+    """Standard deviation of the error of a value known to the nearest multiple of ``step``: ``step / sqrt(12)``.
+
+    An accuracy on n images is a multiple of 1/n. On few seeds it may come out the same each time, or two
+    rows may differ by the same number of images each time; a spread of zero would then claim a certainty
+    that n images can't give. This is the least spread such values can be said to have.
+    """
+    return step / math.sqrt(12.0)
+
+
+def t_interval(values: Sequence[float] | Array, level: float = 0.95, least_spread: float = 0.0) -> Interval:
     """Mean and Student t interval: ``mean ± t(n-1, (1+level)/2) s / sqrt(n)`` (Student 1908).
 
     Args:
         values: One a seed, ``(n,)``, taken for independent draws of a roughly normal variable.
         level: Confidence level, in (0, 1).
+        least_spread: The standard deviation is taken to be at least this (see :func:`rounding_spread`).
 
     Returns:
         The interval; its ends are NaN where n = 1 and equal the mean where all values are one.
@@ -64,20 +75,22 @@ def t_interval(values: Sequence[float] | Array, level: float = 0.95) -> Interval
     mean, n = float(sample.mean()), len(sample)
     if n == 1:
         return Interval(mean, math.nan, math.nan, 1, level)
-    half = _half_width(_spread(sample), n, level)
+    half = _half_width(max(_spread(sample), least_spread), n, level)
     return Interval(mean, mean - half, mean + half, n, level)
 
 
-def paired_p_value(a: Sequence[float] | Array, b: Sequence[float] | Array) -> float:
+def paired_p_value(a: Sequence[float] | Array, b: Sequence[float] | Array, least_spread: float = 0.0) -> float:
     """Two-sided paired t-test of equal means.
 
     Args:
         a: One value a seed, ``(n,)``.
         b: The values of the same seeds, in the same order.
+        least_spread: The standard deviation of a single value is taken to be at least this, that of a
+            difference at least ``sqrt(2)`` times as much.
 
     Returns:
-        The p-value in [0, 1]: NaN where n < 2; where all differences are one number, 1.0 if that is zero
-        and 0.0 if not.
+        The p-value in [0, 1]: NaN where n < 2; where all differences are one number (and ``least_spread`` is
+        zero), 1.0 if that is zero and 0.0 if not.
 
     Raises:
         ValueError: If lengths differ or a value is not finite.
@@ -91,7 +104,7 @@ def paired_p_value(a: Sequence[float] | Array, b: Sequence[float] | Array) -> fl
     if n < 2:
         return math.nan
     difference = first - second
-    mean, spread = float(difference.mean()), float(difference.std(ddof=1))
+    mean, spread = float(difference.mean()), max(float(difference.std(ddof=1)), math.sqrt(2.0) * least_spread)
     rounding = _ROUNDING * float(max(np.abs(first).max(), np.abs(second).max()))
     if spread <= rounding:
         return 1.0 if abs(mean) <= rounding else 0.0
@@ -127,7 +140,10 @@ def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
 
 
 def tie_ranks(
-    scores: Mapping[str, Sequence[float] | Array], higher_is_better: bool, alpha: float = 0.05
+    scores: Mapping[str, Sequence[float] | Array],
+    higher_is_better: bool,
+    alpha: float = 0.05,
+    least_spread: float = 0.0,
 ) -> dict[str, int]:
     """Ranks in which rows that cannot be told apart are not told apart.
 
@@ -147,6 +163,7 @@ def tie_ranks(
         scores: One value a seed for each row, aligned by seed; NaN where a row lacks that seed.
         higher_is_better: Which way is better.
         alpha: Probability of a false difference, over all pairs together.
+        least_spread: See :func:`paired_p_value`.
 
     Returns:
         Rank by row, 1 the best.
@@ -163,7 +180,7 @@ def tie_ranks(
     for first, second in combinations(rows, 2):
         both = np.isfinite(rows[first]) & np.isfinite(rows[second])
         a, b = rows[first][both], rows[second][both]
-        tests[first, second] = paired_p_value(a, b)
+        tests[first, second] = paired_p_value(a, b, least_spread)
         advantage[first, second] = float((a - b).sum()) * (1.0 if higher_is_better else -1.0)
     ranks = dict.fromkeys(rows, 1)
     for pair, p in holm(tests).items():
@@ -173,7 +190,11 @@ def tie_ranks(
 
 
 def seeds_needed(
-    values: Sequence[float] | Array, margin: float, level: float = 0.95, most: int = MOST_SEEDS
+    values: Sequence[float] | Array,
+    margin: float,
+    level: float = 0.95,
+    most: int = MOST_SEEDS,
+    least_spread: float = 0.0,
 ) -> int | None:
     """About how many more seeds until the interval is ``mean ± margin`` or narrower.
 
@@ -185,6 +206,7 @@ def seeds_needed(
         margin: Wanted half-width, in the unit of the values, above 0.
         level: Confidence level, in (0, 1).
         most: The largest number given.
+        least_spread: The standard deviation is taken to be at least this.
 
     Returns:
         Additional seeds in ``0..most``; None where n < 2, since nothing is known of the spread.
@@ -198,7 +220,7 @@ def seeds_needed(
     if len(values) < 2:
         return None
     sample = _finite(values)
-    spread, n = _spread(sample), len(sample)
+    spread, n = max(_spread(sample), least_spread), len(sample)
     for more in range(most):
         if _half_width(spread, n + more, level) <= margin:
             return more

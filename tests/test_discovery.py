@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import TOY_GENERATOR, Bench
 
-from benchbench.discovery import load_registry, source_digest
+from benchbench.discovery import load_registry, modules_digest, source_digest
 from benchbench.errors import PluginError
 
 
@@ -137,6 +137,29 @@ def test_a_files_digest_does_not_depend_on_its_folder(tmp_path: Path) -> None:
     other = load_registry([write(tmp_path, "p.py", TOY_GENERATOR)]).get("generators", "toy")
     assert source_digest(other.cls) == one
     assert source_digest(registry.get("generators", "yot").cls) != one
+
+
+def test_a_plugin_found_on_two_ways_is_one_plugin() -> None:
+    registry = load_registry(["benchbench_plugins.noise"])
+    assert registry.get("generators", "noise").source == "benchbench_plugins.noise"
+
+
+def test_the_digest_follows_base_classes_into_other_packages(tmp_path: Path) -> None:
+    derived = """
+import benchbench as bb
+from benchbench_plugins.noise import Noise
+
+class Derived(Noise):
+    name = "derived"
+
+@bb.hookimpl
+def benchbench_generators():
+    return [Derived]
+"""
+    registry = load_registry([write(tmp_path, "derived.py", derived)])
+    cls = registry.get("generators", "derived").cls
+    assert source_digest(cls) not in (modules_digest(cls.__module__), modules_digest("benchbench_plugins.noise"))
+    assert source_digest(cls) == modules_digest("benchbench_plugins.noise", cls.__module__)
 
 
 def test_list_shows_broken_plugins(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import Tensor
 import benchbench as bb
 from benchbench.downstream.arms import confusion_matrix, evaluate, mixed_arm, synthetic_arm
 from benchbench.downstream.cnn_small import CnnSmall
-from benchbench.downstream.labels import PerClass, PseudoLabel, balanced_labels, labelled
+from benchbench.downstream.labels import PerClass, PseudoLabel, balanced_labels, balanced_subset, labelled
 from benchbench.types import Budget
 
 CPU = torch.device("cpu")
@@ -75,6 +76,28 @@ def test_every_prefix_of_balanced_labels_has_the_proportions(counts: list[int], 
 
 def test_balanced_labels_of_balanced_classes_are_exact() -> None:
     assert torch.bincount(balanced_labels(torch.tensor([7, 7, 7]), 30)).tolist() == [10, 10, 10]
+
+
+def test_a_balanced_subset_of_sorted_labels_has_every_class() -> None:
+    labels = torch.arange(5).repeat_interleave(40)
+    chosen = balanced_subset(labels, 5, 50)
+    assert torch.bincount(labels[chosen]).tolist() == [10] * 5
+    assert len(chosen.unique()) == 50
+    assert sorted(balanced_subset(labels, 5, 200).tolist()) == list(range(200))
+    assert int(chosen[labels[chosen] == 0].max()) > 10  # not the first of each class
+
+
+def test_per_class_shares_a_deadline_out() -> None:
+    seen: list[float] = []
+
+    class Watch(Resampler):
+        def fit(self, train: bb.LabelledImages, ctx: bb.FitContext) -> Mapping[str, float]:
+            assert ctx.deadline is not None
+            seen.append(ctx.deadline - time.monotonic())
+            return super().fit(train, ctx)
+
+    PerClass(Watch, None).fit(shades(), context(deadline=time.monotonic() + 100.0))
+    assert seen == pytest.approx([25.0, 100 / 3, 50.0, 100.0], abs=1.0)
 
 
 def test_per_class_fits_each_model_on_its_class_alone() -> None:

@@ -111,6 +111,23 @@ def test_controls_where_they_belong_are_trusted() -> None:
     assert controls(holdout=0.5, noise=50).warnings == ()
 
 
+def test_a_board_without_its_controls_is_not_trusted() -> None:
+    rows = {"g": records("g", spread(1.0, 0.01), spread(0.9, 0.01))}
+    missing = [f"no control that must come out {place} stands in it" for place in ("best", "worst")]
+    assert list(board(rows, [info("g")]).warnings) == missing
+    dead = board(rows, [info("g"), info("h", "control", expected="best"), info("n", "control", expected="worst")])
+    assert dead.warnings == ("h was not scored by FD[x]", "n was not scored by FD[x]")
+
+
+def test_with_one_seed_a_control_is_judged_by_its_mean() -> None:
+    def one(name: str, fd: float) -> list[Record]:
+        return [Record(name, 0, "full", "FD[x]", fd, False, 300)]
+
+    rows = {"g": one("g", 1.0), "h": one("h", 5.0), "n": one("n", 50.0)}
+    infos = [info("g"), info("h", "control", expected="best"), info("n", "control", expected="worst")]
+    assert board(rows, infos).warnings == ("h does not come out best by FD[x]",)
+
+
 def test_controls_out_of_place_are_a_warning() -> None:
     assert controls(holdout=5.0, noise=50).warnings == ("h does not come out best by FD[x]",)
     assert controls(holdout=0.5, noise=0.9).warnings == ("n does not come out worst by FD[x]",)
@@ -134,6 +151,31 @@ def test_nothing_beyond_the_margin_is_no_effect() -> None:
     verdict = decide(lifts(a=spread(0.0, 0.001), b=spread(-0.002, 0.001)), RATIOS, 0.01, 0.95)
     assert verdict.kind == "no_effect"
     assert verdict.text.startswith("no effect (within ±1 points): the best, a, gives +0.00")
+
+
+def test_a_harmful_generator_does_not_hide_that_the_best_has_no_effect() -> None:
+    verdict = decide(lifts(a=spread(-0.03, 0.001), b=spread(0.0002, 0.001)), RATIOS, 0.01, 0.95)
+    assert verdict.kind == "no_effect"
+    assert verdict.row == "b"
+
+
+def test_a_lift_within_the_margin_does_not_matter_however_sure_it_is() -> None:
+    assert decide(lifts(a=spread(0.003, 0.0001)), RATIOS, 0.01, 0.95).kind == "no_effect"
+
+
+def test_equal_lifts_on_few_images_are_not_certain() -> None:
+    same = lifts(a=[0.011, 0.011])
+    assert decide(same, RATIOS, 0.01, 0.95).kind == "augment"
+    assert decide(same, RATIOS, 0.01, 0.95, least_spread=0.0014).kind == "undetermined"
+
+
+def test_a_lucky_single_seed_does_not_choose_the_ratio() -> None:
+    found = records("g", spread(1, 0.1), spread(0.9, 0.01), {1.0: spread(0.01, 0.001)})
+    found += [
+        Record("g", 0, "full", "lift", 0.05, True, 300, arm="mixed", ratio=2.0),
+        Record("g", 0, "full", "val_accuracy", 1.0, True, 300, arm="mixed", ratio=2.0),
+    ]
+    assert board({"g": found}, [info("g")]).rows[0].ratio == 1.0
 
 
 def test_a_clear_loss_everywhere_is_harmful() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Bench
+from filelock import FileLock
 
 
 def test_the_reports_agree_with_each_other(finished: Bench) -> None:
@@ -30,9 +31,11 @@ def test_the_reports_agree_with_each_other(finished: Bench) -> None:
     assert float(table["toy"]["lift"]) == value["toy", "accuracy", "mixed"] - value["real", "accuracy", "real"]
     assert value["toy", "lift", "mixed"] == float(table["toy"]["lift"])
     page = (folder / "leaderboard.md").read_text()
-    assert page.splitlines()[2].startswith("**Verdict: undetermined, needs at least 2 seeds")
+    warning, _, verdict = page.splitlines()[2:5]
+    assert warning == "**This board is not to be trusted:** no control that must come out best stands in it."
+    assert verdict.startswith("**Verdict: undetermined, needs at least 2 seeds")
     assert "**toy**" in page
-    for figure in ("leaderboard", "lift", "real", "toy", "noise"):
+    for figure in ("leaderboard", "lift", "real", "samples/toy", "samples/noise"):
         assert (folder / f"figures/{figure}.png").read_bytes().startswith(b"\x89PNG")
         assert f"(figures/{figure}.png)" in page
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -85,7 +88,7 @@ MISBEHAVIOUR = {
         "fit",
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)",
         "timeout",
-        "killed after 40 s; raise limits.timeout, or lower the budget",
+        "killed after 40 s; raise limits.timeout or lower the budget, with --retry-failed",
     ),
     "scribbles": ("fit", RUBBISH, "failed", SILENT.format(0)),
     "floats": ("sample", "return x.float()", "failed", "dtype torch.float32, expected torch.uint8"),
@@ -244,6 +247,14 @@ BAD_REQUESTS = {
     "unknown executor": (["run", "toy.yaml", "--executor", "slurmm"], "no executor is called 'slurmm'"),
     "unknown key": (["run", "toy.yaml", "--set", "sedes=3"], "--set: sedes: unknown key (did you mean 'seeds'?)"),
     "empty seeds": (["run", "toy.yaml", "--set", "seeds=[]"], "--set: seeds: got []"),
+    "broken plugin in the file": (
+        ["run", "toy.yaml", "--set", "plugins=[toy.py, none.py]"],
+        "--set: plugins[1]: none.py cannot be loaded: no such file",
+    ),
+    "infinite setting": (
+        ["run", "toy.yaml", "--set", "generators[0].config.weight=.inf"],
+        "toy.yaml:5: generators[0].config: holds an infinite number or NaN",
+    ),
     "unknown kind": (["list", "generator"], "list: got 'generator', expected one of generators"),
     "out is a file": (["run", "toy.yaml", "--out", "toy.yaml"], "--out: toy.yaml/toy-board cannot be written"),
 }
@@ -276,6 +287,50 @@ def test_missing_weights_are_told_before_anything_is_computed(bench: Bench) -> N
     for word in ("pt_inception-2015-12-05-6726825d.pth", "SHA-256", "mseitzer/pytorch-fid", "put it"):
         assert word in done.stderr
     assert not (bench.folder / "reports").exists()
+
+
+def test_a_second_run_of_the_same_benchmark_waits_its_turn(bench: Bench) -> None:
+    folder = bench.folder / ".benchbench/cells/toy-board"
+    folder.mkdir(parents=True)
+    with FileLock(folder / "run.lock"):
+        done = bench("run", "toy.yaml")
+    assert done.returncode == 2
+    assert "another run of toy-board is at work" in done.stderr
+
+
+EDITED_BY_A_WORKER = """
+import pathlib
+import sys
+
+import benchbench as bb
+
+if sys.argv[-1].endswith("payload.json"):
+    here = pathlib.Path(__file__)
+    here.write_text(here.read_text() + "EDITED = True\\n")
+"""
+
+
+def test_a_source_edited_meanwhile_is_told(bench: Bench) -> None:
+    """The runner plans with the source it has seen; a cell that sees another one stores under other keys."""
+    bench.edit(bench.plugin, "import benchbench as bb", EDITED_BY_A_WORKER)
+    done = bench("run", "toy.yaml")
+    assert done.returncode == 1
+    assert "was a source edited meanwhile? Run it again" in done.stdout
+
+
+def test_a_row_may_be_called_like_a_figure(finished: Bench) -> None:
+    finished.edit(finished.file, "name: toy  # a comment", "{name: toy, as: lift}")
+    finished.run()
+    assert (finished.folder / "reports/toy-board/figures/samples/lift.png").exists()
+    assert "(figures/lift.png)" in (finished.folder / "reports/toy-board/leaderboard.md").read_text()
+
+
+def test_the_command_in_the_report_holds_all_that_matters(finished: Bench) -> None:
+    elsewhere = finished.folder / "far"
+    elsewhere.mkdir()
+    finished.run("--plugin", str(finished.plugin), "--only", "toy", "--set", "protocol.margin=0.02")
+    manifest = json.loads((finished.folder / "reports/toy-board/manifest.json").read_text())
+    assert manifest["command"] == "benchbench run toy.yaml --only toy --plugin toy.py --set protocol.margin=0.02"
 
 
 def test_help_needs_neither_torch_nor_plugins() -> None:

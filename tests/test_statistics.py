@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchbench.statistics import MOST_SEEDS, holm, paired_p_value, seeds_needed, t_interval, tie_ranks
+from benchbench.statistics import (
+    MOST_SEEDS,
+    holm,
+    paired_p_value,
+    rounding_spread,
+    seeds_needed,
+    t_interval,
+    tie_ranks,
+)
 
 values = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=12)
 p_maps = st.dictionaries(st.text(max_size=3), st.floats(0, 1) | st.just(math.nan), max_size=8)
@@ -223,3 +231,22 @@ def test_seeds_needed_at_its_edges():
 def test_a_wider_margin_needs_no_more_seeds(sample, margin):
     first, second = seeds_needed(sample, margin, most=50), seeds_needed(sample, 2 * margin, most=50)
     assert first is not None and second is not None and second <= first
+
+
+def test_identical_accuracies_of_few_images_are_not_certain() -> None:
+    """Two rows that differ by one image of 300 in each of three seeds are not told apart."""
+    a, b = [0.95, 0.96, 0.94], [0.95 - 1 / 300, 0.96 - 1 / 300, 0.94 - 1 / 300]
+    least = rounding_spread(1 / 300)
+    assert paired_p_value(a, b) == 0.0
+    assert paired_p_value(a, b, least) > 0.05
+    assert tie_ranks({"a": a, "b": b}, True) == {"a": 1, "b": 2}
+    assert tie_ranks({"a": a, "b": b}, True, least_spread=least) == {"a": 1, "b": 1}
+    assert t_interval([0.95] * 3, least_spread=least).half_width > 1 / 300 / 2
+    # a spread that is larger anyway is left as it is
+    wide = [0.5, 0.6, 0.7]
+    assert t_interval(wide, least_spread=least) == t_interval(wide)
+
+
+def test_rounding_spread_is_that_of_uniform_errors() -> None:
+    errors = np.linspace(-0.5, 0.5, 100_001)
+    assert rounding_spread(1.0) == pytest.approx(errors.std(), rel=1e-4)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
@@ -30,17 +31,24 @@ class Catalog(Protocol):
         ...
 
     def needs_labels(self, name: str, config: BaseModel) -> bool:
-        """Whether a generator with this config cannot condition."""
+        """Whether a generator with this config cannot condition.
+
+        Raises:
+            PluginError: If it cannot be made from this config.
+        """
         ...
 
 
-def load_benchmark(path: Path, catalog: Catalog, overrides: Sequence[str] = ()) -> Benchmark:
+def load_benchmark(
+    path: Path, catalog: Catalog, overrides: Sequence[str] = (), unusable: Mapping[str, str] | None = None
+) -> Benchmark:
     """Read and check a benchmark file.
 
     Args:
         path: The YAML file.
         catalog: What its names may refer to.
         overrides: ``KEY=VALUE`` settings that replace what the file says.
+        unusable: Entries of the file's ``plugins:`` that cannot be loaded, with the reason.
 
     Raises:
         BenchmarkFileError: With every problem found, each with its line and key.
@@ -58,6 +66,12 @@ def load_benchmark(path: Path, catalog: Catalog, overrides: Sequence[str] = ()) 
     except ValidationError as error:
         problems += _schema_problems(document, error, Benchmark, ())
     problems += _plugin_problems(document, catalog)
+    entries = document.data.get("plugins")
+    for index, entry in enumerate(entries if isinstance(entries, list) else []):
+        if isinstance(entry, str) and entry in (unusable or {}):
+            problems.append(
+                document.problem(("plugins", index), f"{entry} cannot be loaded: {(unusable or {})[entry]}")
+            )
     if problems or benchmark is None:
         raise BenchmarkFileError(sorted(problems, key=lambda problem: problem.line or 0))
     return benchmark
@@ -151,14 +165,29 @@ def _plugin_problems(document: Document, catalog: Catalog) -> Iterator[Problem]:
         except ValidationError as error:
             yield from _schema_problems(document, error, model, (*path, "config"))
             continue
-        if kind == "generators":
+        if not _all_finite(config.model_dump(mode="json")):
+            yield document.problem((*path, "config"), "holds an infinite number or NaN, expected finite numbers")
+        elif kind == "generators":
             yield from _label_problems(document, catalog, path, spec, config)
+
+
+def _all_finite(value: object) -> bool:
+    """Whether a nest of dicts and lists holds no infinite number and no NaN, which no content key can carry."""
+    if isinstance(value, dict):
+        return all(map(_all_finite, value.values()))
+    if isinstance(value, list):
+        return all(map(_all_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _label_problems(
     document: Document, catalog: Catalog, path: Path_, spec: dict[str, Any], config: BaseModel
 ) -> Iterator[Problem]:
-    needs = catalog.needs_labels(spec["name"], config)
+    try:
+        needs = catalog.needs_labels(spec["name"], config)
+    except PluginError as error:
+        yield document.problem((*path, "config"), str(error))
+        return
     if needs and spec.get("labels") is None:
         yield document.problem(
             path,

@@ -194,6 +194,8 @@ def _set(data: Any, path: Path_, value: Any) -> bool:
         elif isinstance(here, dict) and isinstance(part, str):
             if here.get(part) is None:
                 here[part] = {}
+            elif isinstance(here[part], str) and isinstance(following, str):
+                here[part] = {"name": here[part]}
         else:
             return False
         here = here[part]

@@ -21,13 +21,12 @@ from benchbench.errors import PluginError
 GROUP = "benchbench"
 
 
-def load_registry(extra: Sequence[str] = (), base: Path | None = None) -> Registry:
+def load_registry(extra: Sequence[str] = ()) -> Registry:
     """Find all plugins.
 
     Args:
         extra: Files (ending in ``.py``) or importable modules, from ``--plugin`` or a benchmark's
             ``plugins:``. They are asked for by name, so a broken one is listed like any other.
-        base: The folder relative file names are looked for in first.
 
     Returns:
         Everything that works, and a line for everything that does not.
@@ -41,7 +40,7 @@ def load_registry(extra: Sequence[str] = (), base: Path | None = None) -> Regist
         for name in _modules_of(point.value, registry):
             _take(registry, name, name, from_package=name != point.value)
     for source in dict.fromkeys(extra):
-        _take(registry, source, _import_name(source, base), from_package=False, base=base)
+        _take(registry, source, _import_name(source), from_package=False)
     return registry
 
 
@@ -61,23 +60,18 @@ def _modules_of(value: str, registry: Registry) -> Iterator[str]:
             yield f"{name}.{info.name}"
 
 
-def _import_name(source: str, base: Path | None) -> str:
+def _import_name(source: str) -> str:
     """The module name a source is imported under; a file's is made from its path, so that two may share a stem."""
     if not source.endswith(".py"):
         return source
-    path = _locate(source, base)
+    path = Path(source).resolve()
     return f"benchbench_file__{hashlib.sha256(str(path).encode()).hexdigest()[:12]}__{path.stem}"
 
 
-def _locate(source: str, base: Path | None) -> Path:
-    beside = (base / source) if base is not None else Path(source)
-    return (beside if beside.exists() else Path(source)).resolve()
-
-
-def _take(registry: Registry, source: str, name: str, *, from_package: bool, base: Path | None = None) -> None:
+def _take(registry: Registry, source: str, name: str, *, from_package: bool) -> None:
     """Import one module and register what its hooks return; note it as broken where that fails."""
     try:
-        module = _import_file(_locate(source, base), name) if source.endswith(".py") else importlib.import_module(name)
+        module = _import_file(Path(source).resolve(), name) if source.endswith(".py") else importlib.import_module(name)
         if not _hooks_of(module):
             if from_package:
                 return  # a package may hold helper modules

@@ -96,7 +96,9 @@ class Registry:
         if not isinstance(name, str) or not name:
             raise PluginError(f'{cls.__name__} has no name; write name = "..." in the class body')
         _check_config(cls)
-        self._plugins.setdefault((kind, name), []).append(Plugin(kind, name, cls, source))
+        claims = self._plugins.setdefault((kind, name), [])
+        if all(plugin.cls is not cls for plugin in claims):  # a plugin may be found on two ways
+            claims.append(Plugin(kind, name, cls, source))
 
     def names(self, kind: str) -> Sequence[str]:
         """All names of a kind, sorted."""
@@ -127,8 +129,15 @@ class Registry:
         return model
 
     def needs_labels(self, name: str, config: BaseModel) -> bool:
-        """Whether this generator, so configured, cannot condition on labels."""
-        return not self.get("generators", name).cls(config).conditional
+        """Whether this generator, so configured, cannot condition on labels.
+
+        Raises:
+            PluginError: If the class cannot say.
+        """
+        try:
+            return not self.get("generators", name).cls(config).conditional
+        except Exception as error:
+            raise PluginError(f"generator {name} could not be made: {type(error).__name__}: {error}") from error
 
 
 def _check_config(cls: type) -> None:

@@ -18,13 +18,14 @@ _OWN_PACKAGE = "benchbench"
 def source_digest(cls: type) -> str:
     """SHA-256 (hex) over the source that determines what ``cls`` computes.
 
-    That is its module, and every module of the same package that it imports, directly or not; for
-    modules inside benchbench, the same sub-package. Comments, blank lines and docstrings do not count.
+    That is its module and those of its base classes, and every module of the same package that they
+    import, directly or not; for modules inside benchbench, the same sub-package. The contracts in
+    ``benchbench.types`` do not count, nor do comments, blank lines and docstrings.
 
     Args:
         cls: A plugin class, from an importable module or from a single file.
     """
-    return modules_digest(cls.__module__)
+    return modules_digest(*sorted({base.__module__ for base in cls.__mro__ if _counts(base.__module__)}))
 
 
 @cache
@@ -39,6 +40,11 @@ def modules_digest(*names: str) -> str:
         digest.update(f"{name}\n".encode())
         digest.update(_normalised(path).encode())
     return digest.hexdigest()
+
+
+def _counts(module: str) -> bool:
+    """Whether a base class's module is somebody's code, and not a contract or the standard library."""
+    return not module.startswith("benchbench.types") and module.partition(".")[0] not in sys.stdlib_module_names
 
 
 def _closure(names: tuple[str, ...]) -> set[tuple[str, Path]]:

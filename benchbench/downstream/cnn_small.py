@@ -53,8 +53,8 @@ class CnnSmall(Classifier):
         width: int = Field(16, ge=1, description="Channels at full size.")
         features: int = Field(64, ge=1, description="Length of the penultimate layer.")
         batch_size: int = Field(64, ge=2, description="Images a step.")
-        learning_rate: float = Field(3e-3, gt=0, description="Peak learning rate of AdamW.")
-        weight_decay: float = Field(0.05, ge=0, description="Decoupled weight decay.")
+        learning_rate: float = Field(0.02, gt=0, description="Peak learning rate of AdamW.")
+        weight_decay: float = Field(0.5, ge=0, description="Decoupled weight decay.")
 
     def train(self, train: LabelledImages, steps: int, ctx: FitContext) -> Predictor:
         """Train from an initialisation that depends on ``ctx.seed`` alone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -51,6 +52,32 @@ def balanced_labels(class_counts: Tensor, n: int) -> Tensor:
     return labels
 
 
+def balanced_subset(labels: Tensor, num_classes: int, n: int) -> Tensor:
+    """Indices of ``n`` of the images, in the classes' proportions, in the order of :func:`balanced_labels`.
+
+    Which images of a class are taken is drawn with a pinned seed: files are often sorted, and the first n of
+    them would be one class, or one writer.
+
+    Args:
+        labels: ``int64 (N,)``.
+        num_classes: K.
+        n: At most N.
+
+    Returns:
+        ``int64 (n,)``, without repeats.
+    """
+    order = torch.randperm(len(labels), generator=torch_generator(0, "balanced subset"))
+    if n >= len(labels):
+        return order
+    wanted = balanced_labels(torch.bincount(labels, minlength=num_classes), n)
+    chosen = torch.empty(n, dtype=torch.int64)
+    for label in wanted.unique().tolist():
+        members = order[labels[order] == label]
+        places = torch.nonzero(wanted == label).flatten()
+        chosen[places] = members[: len(places)]
+    return chosen
+
+
 class PerClass(Generator):
     """One unconditional model a class, each with the full config; a step budget is shared out equally.
 
@@ -79,6 +106,7 @@ class PerClass(Generator):
                 seed=seed,
                 generator=torch_generator(seed, "fit", device=ctx.device),
                 budget=budget,
+                deadline=_share(ctx.deadline, classes - label),
                 checkpoint=_OneOfMany(ctx.checkpoint, label),
                 log=lambda phase, step, total, values, at=label: ctx.log(  # type: ignore[misc]
                     phase, at * total + step, classes * total, values
@@ -111,6 +139,14 @@ class PerClass(Generator):
         self.models = [self.make(self.config) for _ in state["models"]]
         for model, part in zip(self.models, state["models"], strict=True):
             model.load_state_dict(part)
+
+
+def _share(deadline: float | None, models: int) -> float | None:
+    """The deadline of the next of so many models: each gets an equal part of what is left."""
+    if deadline is None:
+        return None
+    now = time.monotonic()
+    return now + (deadline - now) / models
 
 
 @dataclass
@@ -155,7 +191,7 @@ class PseudoLabel(Generator):
         self.classifier = classifier
         self.steps = steps
         self.labeller: Predictor | None = None
-        self.state_device = torch.device("cpu")
+        self._labeller_state: Mapping[str, Any] = {}
 
     def fit(self, train: LabelledImages, ctx: FitContext) -> Mapping[str, float] | None:
         """Fit the model on all images, and the labeller on the same ones."""
@@ -163,6 +199,7 @@ class PseudoLabel(Generator):
         seed = derive_seed(ctx.seed, "labeller")
         part = FitContext(seed, ctx.device, torch_generator(seed, "fit", device=ctx.device), log=ctx.log)
         self.labeller = self.classifier.train(train, self.steps, part)
+        self._labeller_state = self.labeller.state_dict()
         return facts
 
     def sample(self, labels: Tensor, ctx: SampleContext) -> Tensor:
@@ -171,8 +208,7 @@ class PseudoLabel(Generator):
         Raises:
             CollapsedError: If a class has not turned up often enough in 50 candidates an image.
         """
-        if self.labeller is None:
-            raise CollapsedError("pseudo_label: sample was called before fit", 0)
+        labeller = self.labeller or self.classifier.restore(self._labeller_state, ctx.device)
         wanted = {label: torch.nonzero(labels == label).flatten() for label in labels.unique().tolist()}
         filled = dict.fromkeys(wanted, 0)
         images: Tensor | None = None
@@ -180,7 +216,7 @@ class PseudoLabel(Generator):
         for portion in range(portions):
             part = SampleContext(derive_seed(ctx.seed, "portion", portion), ctx.device)
             candidates = self.model.sample(torch.zeros(PORTION, dtype=torch.int64), part)
-            called = self.labeller.predict(candidates).argmax(dim=1)
+            called = labeller.predict(candidates).argmax(dim=1)
             if images is None:
                 images = torch.empty(len(labels), *candidates.shape[1:], dtype=candidates.dtype)
             for label, places in wanted.items():
@@ -202,13 +238,12 @@ class PseudoLabel(Generator):
 
     def state_dict(self) -> dict[str, Any]:
         """The model's and the labeller's states."""
-        labeller = self.labeller.state_dict() if self.labeller else {}
-        return {"model": self.model.state_dict(), "labeller": labeller}
+        return {"model": self.model.state_dict(), "labeller": dict(self._labeller_state)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Both again."""
         self.model.load_state_dict(state["model"])
-        self.labeller = self.classifier.restore(state["labeller"], self.state_device)
+        self._labeller_state, self.labeller = state["labeller"], None
 
 
 def labelled(

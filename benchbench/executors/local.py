@@ -14,7 +14,7 @@ from typing import IO
 
 from benchbench.hookspecs import hookimpl
 from benchbench.store.files import read_json
-from benchbench.types import Executor, Outcome, Progress, Status, Task
+from benchbench.types import SLOT_VARIABLE, Executor, Outcome, Progress, Status, Task
 
 POLL_S = 0.05
 LOOK_S = 0.5
@@ -27,6 +27,7 @@ class _Running:
     task: Task
     process: subprocess.Popen[bytes]
     log: IO[bytes]
+    slot: int
     began: float
     looked: float = 0.0
 
@@ -43,7 +44,8 @@ class Local(Executor):
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
-                    running.append(_start(waiting.pop()))
+                    taken = {one.slot for one in running}
+                    running.append(_start(waiting.pop(), min(set(range(jobs)) - taken)))
                 for one in list(running):
                     outcome = _look(one, on_progress)
                     if outcome is not None:
@@ -54,7 +56,7 @@ class Local(Executor):
             _kill_all(running)
 
 
-def _start(task: Task) -> _Running:
+def _start(task: Task, slot: int) -> _Running:
     task.folder.mkdir(parents=True, exist_ok=True)
     for stale in ("outcome.json", "progress.json"):
         (task.folder / stale).unlink(missing_ok=True)
@@ -64,10 +66,10 @@ def _start(task: Task) -> _Running:
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
-        env={**os.environ, **task.env},
+        env={**os.environ, **task.env, SLOT_VARIABLE: str(slot)},
         start_new_session=True,
     )
-    return _Running(task, process, log, time.monotonic())
+    return _Running(task, process, log, slot, time.monotonic())
 
 
 def _look(one: _Running, on_progress: Callable[[Progress], None]) -> Outcome | None:
@@ -77,7 +79,9 @@ def _look(one: _Running, on_progress: Callable[[Progress], None]) -> Outcome | N
         return _outcome(one, now - one.began)
     if one.task.timeout_s is not None and now - one.began > one.task.timeout_s:
         _kill_all([one])
-        message = f"killed after {one.task.timeout_s:g} s; raise limits.timeout, or lower the budget"
+        message = (
+            f"killed after {one.task.timeout_s:g} s; raise limits.timeout or lower the budget, with --retry-failed"
+        )
         return Outcome(one.task.name, Status.TIMEOUT, _phase(one.task), message, now - one.began)
     if now - one.looked > LOOK_S:
         one.looked = now

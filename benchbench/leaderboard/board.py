@@ -2,37 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from benchbench.leaderboard.records import Record, RecordTable, RowInfo
+from benchbench.leaderboard.records import ByColumn, Column, Record, RecordTable, RowInfo, Values, finite
+from benchbench.leaderboard.trust import distrust
 from benchbench.leaderboard.verdict import Verdict, decide
-from benchbench.statistics import Interval, t_interval, tie_ranks
-
-Values = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the leaderboard.
-
-    Attributes:
-        key: Unique name: ``lift``, ``cas``, or a metric's name.
-        label: For people.
-        higher_is_better: None for a column that is not ranked.
-        metric: The record's metric.
-        arm: The record's arm, or None.
-    """
-
-    key: str
-    label: str
-    higher_is_better: bool | None
-    metric: str
-    arm: str | None = None
-
+from benchbench.statistics import Interval, rounding_spread, t_interval, tie_ranks
 
 # What stands in every board besides its distances.
 ARMS = (
@@ -124,58 +101,84 @@ def build_board(
         level: Confidence of intervals, in (0, 1).
     """
     table = RecordTable(records, seeds)
+    columns = (*distances, *ARMS, *FACTS)
     ratios = {info.name: best_ratio(table, info.name, records) for info in infos}
-    values = {
+    values: ByColumn = {
         column.key: {info.name: _column_values(table, column, info, ratios[info.name]) for info in infos}
-        for column in (*distances, *ARMS, *FACTS)
+        for column in columns
     }
-    generators = [info.name for info in infos if info.role == "generator"]
-    ranks = {
-        column.key: tie_ranks(
-            {name: values[column.key][name] for name in generators}, column.higher_is_better, 1 - level
-        )
-        for column in (*distances, *ARMS)
-        if column.higher_is_better is not None
-    }
-    rows = [
-        Row(
-            info,
-            {
-                key: t_interval(found[np.isfinite(found)], level)
-                for key, by_row in values.items()
-                if np.isfinite(found := by_row[info.name]).any()
-            },
-            {
-                key: by_row[info.name]
-                for key, by_row in ranks.items()
-                if info.name in by_row and np.isfinite(values[key][info.name]).any()
-            },
-            ratios[info.name],
-        )
-        for info in infos
-    ]
-    lifts = {name: found[np.isfinite(found)] for name in generators if np.isfinite(found := values["lift"][name]).any()}
-    sign = -1.0 if rank_by in {column.key for column in (*distances, *ARMS) if column.higher_is_better} else 1.0
+    least = {column.key: _least_spread(table, column) for column in columns}
+    ranks = _ranks(infos, [*distances, *ARMS], values, least, 1 - level)
+    rows = [_row(info, values, ranks, least, ratios[info.name], level) for info in infos]
+    lifts = {info.name: finite(values["lift"][info.name]) for info in infos if info.role == "generator"}
+    scored = {name: found for name, found in lifts.items() if len(found)}
+    higher = {column.key for column in (*distances, *ARMS) if column.higher_is_better}
     shown = {key for row in rows for key in row.values}
     return Board(
         benchmark=benchmark,
         dataset=dataset,
         seeds=tuple(seeds),
-        columns=tuple(column for column in (*distances, *ARMS, *FACTS) if column.key in shown),
+        columns=tuple(column for column in columns if column.key in shown),
         distances=tuple(distances),
-        rows=tuple(sorted(rows, key=lambda row: _order(row, rank_by, sign))),
+        rows=tuple(sorted(rows, key=lambda row: _order(row, rank_by, -1.0 if rank_by in higher else 1.0))),
         rank_by=rank_by,
-        verdict=decide(lifts, {name: ratio for name, ratio in ratios.items() if ratio is not None}, margin, level),
-        warnings=tuple(distrust(infos, distances, values, level)),
+        verdict=decide(scored, {row.info.name: row.ratio for row in rows if row.ratio}, margin, level, least["lift"]),
+        warnings=tuple(distrust(infos, distances, values, 1 - level)),
         records=tuple(records),
     )
 
 
+def _least_spread(table: RecordTable, column: Column) -> float:
+    """The least standard deviation of an accuracy, or of a lift (two accuracies), on so many images."""
+    images = table.images(column.metric)
+    if column.arm is None or images is None:
+        return 0.0
+    return rounding_spread(1 / images) * (math.sqrt(2.0) if column.key == "lift" else 1.0)
+
+
+def _ranks(
+    infos: Sequence[RowInfo],
+    columns: Sequence[Column],
+    values: ByColumn,
+    least: Mapping[str, float],
+    alpha: float,
+) -> dict[str, dict[str, int]]:
+    """By ranked column and generator."""
+    generators = [info.name for info in infos if info.role == "generator"]
+    return {
+        column.key: tie_ranks(
+            {name: values[column.key][name] for name in generators}, column.higher_is_better, alpha, least[column.key]
+        )
+        for column in columns
+        if column.higher_is_better is not None
+    }
+
+
+def _row(
+    info: RowInfo,
+    values: ByColumn,
+    ranks: Mapping[str, Mapping[str, int]],
+    least: Mapping[str, float],
+    ratio: float | None,
+    level: float,
+) -> Row:
+    """Intervals and ranks of the columns in which the row has any value."""
+    measured = {key: found for key, by_row in values.items() if len(found := finite(by_row[info.name]))}
+    intervals = {key: t_interval(found, level, least[key]) for key, found in measured.items()}
+    return Row(
+        info, intervals, {key: ranks[key][info.name] for key in measured if info.name in ranks.get(key, {})}, ratio
+    )
+
+
 def best_ratio(table: RecordTable, row: str, records: Sequence[Record]) -> float | None:
-    """The mixed arm's ratio with the best mean accuracy on ``val``; the smallest of those that tie."""
+    """The mixed arm's ratio with the best mean accuracy on ``val``; the smallest of those that tie.
+
+    Only ratios with as many seeds as any other are compared: a lucky single seed wins nothing.
+    """
     tried = sorted({r.ratio for r in records if r.generator == row and r.arm == "mixed" and r.ratio is not None})
-    means = {ratio: table.by_seed(row, "val_accuracy", "mixed", ratio) for ratio in tried}
-    scored = {ratio: float(np.nanmean(found)) for ratio, found in means.items() if np.isfinite(found).any()}
+    found = {ratio: finite(table.by_seed(row, "val_accuracy", "mixed", ratio)) for ratio in tried}
+    most = max((len(values) for values in found.values()), default=0)
+    scored = {ratio: float(values.mean()) for ratio, values in found.items() if len(values) == most > 0}
     return max(scored, key=lambda ratio: (scored[ratio], -ratio)) if scored else None
 
 
@@ -192,35 +195,3 @@ def _order(row: Row, rank_by: str, sign: float) -> tuple[object, ...]:
     if group == 0 and rank_by in row.values:
         return group, row.ranks.get(rank_by, 0), sign * row.values[rank_by].mean, row.info.name
     return group, float("inf"), 0.0, row.info.name
-
-
-def distrust(
-    infos: Sequence[RowInfo],
-    distances: Sequence[Column],
-    values: Mapping[str, Mapping[str, Values]],
-    level: float,
-) -> list[str]:
-    """Why a board is not to be trusted.
-
-    A control that should come out best must not be significantly worse than any generator; one that should
-    come out worst must have a worse mean than every generator. Controls are not compared with each other.
-    """
-    generators = [info.name for info in infos if info.role == "generator"]
-    reasons = []
-    for column in distances:
-        mine = values[column.key]
-        higher = bool(column.higher_is_better)
-        scored = [name for name in generators if np.isfinite(mine[name]).any()]
-        for info in infos:
-            if info.expected is None or not scored or not np.isfinite(mine[info.name]).any():
-                continue
-            if info.expected == "best":
-                ranks = tie_ranks({name: mine[name] for name in [info.name, *scored]}, higher, 1 - level)
-                beaten = ranks[info.name] > 1
-            else:
-                means = [float(np.nanmean(mine[name])) for name in scored]
-                own = float(np.nanmean(mine[info.name]))
-                beaten = own >= min(means) if higher else own <= max(means)
-            if beaten:
-                reasons.append(f"{info.name} does not come out {info.expected} by {column.label}")
-    return reasons

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from benchbench.types import Outcome, Status
+
+Values = npt.NDArray[np.float64]
+# By column key and row name: one value a seed, NaN where there is none.
+ByColumn = Mapping[str, Mapping[str, Values]]
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class RowInfo:
         labels: ``own``, ``per_class``, ``pseudo_label``, or empty for the baseline.
         expected: Where a control must come out for the board to be trusted.
         failures: Cells of the row that did not end ok.
+        waiting: Cells of the row that have not been run yet.
     """
 
     name: str
@@ -63,6 +68,31 @@ class RowInfo:
     labels: str
     expected: Literal["best", "worst"] | None = None
     failures: tuple[Outcome, ...] = ()
+    waiting: int = 0
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the leaderboard.
+
+    Attributes:
+        key: Unique name: ``lift``, ``cas``, or a metric's name.
+        label: For people.
+        higher_is_better: None for a column that is not ranked.
+        metric: The record's metric.
+        arm: The record's arm, or None.
+    """
+
+    key: str
+    label: str
+    higher_is_better: bool | None
+    metric: str
+    arm: str | None = None
+
+
+def finite(values: Values) -> Values:
+    """The values of the seeds that have one."""
+    return values[np.isfinite(values)]
 
 
 class RecordTable:
@@ -74,15 +104,19 @@ class RecordTable:
     """
 
     def __init__(self, records: Iterable[Record], seeds: Sequence[int]) -> None:
+        records = list(records)
         self.seeds = list(seeds)
+        self._images = {record.metric: record.n for record in records if record.n is not None}
         self._values = {
             (record.generator, record.metric, record.arm, record.ratio, record.seed): record.value
             for record in records
             if record.value is not None
         }
 
-    def by_seed(
-        self, row: str, metric: str, arm: str | None = None, ratio: float | None = None
-    ) -> npt.NDArray[np.float64]:
+    def images(self, metric: str) -> int | None:
+        """Images that a metric was measured on; None where it is not measured on images."""
+        return self._images.get(metric)
+
+    def by_seed(self, row: str, metric: str, arm: str | None = None, ratio: float | None = None) -> Values:
         """One value a seed, ``float64 (len(seeds),)``, NaN where there is none."""
         return np.array([self._values.get((row, metric, arm, ratio, seed), math.nan) for seed in self.seeds])

@@ -40,36 +40,50 @@ def describe(interval: Interval) -> str:
     return f"{percent(interval.mean)} {ends} points, n = {interval.n}"
 
 
-def decide(lifts: Mapping[str, Lifts], ratios: Mapping[str, float], margin: float, level: float) -> Verdict:
+def decide(
+    lifts: Mapping[str, Lifts], ratios: Mapping[str, float], margin: float, level: float, least_spread: float = 0.0
+) -> Verdict:
     """Decide from each generator's lift at its ratio.
 
     To say that one of m generators helps, its interval is widened to level ``1 - (1 - level) / m``
-    (Bonferroni), since the best of several looks good by chance. To say that none has an effect, all plain
-    intervals must lie within the margin, which needs no correction (an intersection-union test).
+    (Bonferroni), since the best of several looks good by chance. To say that augmenting has no effect, no
+    plain interval may reach above the margin, and one must lie within it altogether; that needs no correction
+    (an intersection-union test). A generator that does harm does not stand in the way of that.
 
     Args:
         lifts: By row, one lift a seed, finite; rows without any are left out by the caller.
         ratios: By row, synthetic images a real one.
         margin: Differences in accuracy below this do not matter.
         level: Confidence, in (0, 1).
+        least_spread: The least standard deviation a lift can be said to have, from the number of test images.
     """
     if not lifts:
         return Verdict("undetermined", "undetermined: no generator has been scored yet")
-    wide = {row: t_interval(values, 1 - (1 - level) / len(lifts)) for row, values in lifts.items()}
-    plain = {row: t_interval(values, level) for row, values in lifts.items()}
+    wide = {row: t_interval(values, 1 - (1 - level) / len(lifts), least_spread) for row, values in lifts.items()}
+    plain = {row: t_interval(values, level, least_spread) for row, values in lifts.items()}
     best = max(plain, key=lambda row: plain[row].mean)
+    harmless = [row for row in plain if -margin <= plain[row].low]
+    if harmless and all(interval.high <= margin for interval in plain.values()):
+        best = max(harmless, key=lambda row: plain[row].mean)
+        text = f"no effect (within ±{100 * margin:g} points): the best, {best}, gives {describe(plain[best])}"
+        return Verdict("no_effect", text, best)
     helping = [row for row in wide if wide[row].low > 0]
     if helping:
         best = max(helping, key=lambda row: wide[row].mean)
         return Verdict("augment", f"augment with {best} at ratio {ratios[best]:g}: {describe(plain[best])}", best)
-    if all(-margin <= plain[row].low and plain[row].high <= margin for row in plain):
-        text = f"no effect (within ±{100 * margin:g} points): the best, {best}, gives {describe(plain[best])}"
-        return Verdict("no_effect", text, best)
-    if all(wide[row].high < 0 for row in wide):
+    if all(interval.high < 0 for interval in wide.values()):
         return Verdict("harmful", f"harmful: even the best, {best}, gives {describe(plain[best])}", best)
-    needed = [seeds_needed(values, margin, level) for values in lifts.values()]
-    known = [count for count in needed if count is not None]
-    more = f"needs about {max(1, *known)} more seeds" if len(known) == len(needed) else "needs at least 2 seeds"
+    more = _seeds_wanted(lifts, plain, margin, level, least_spread)
     return Verdict(
         "undetermined", f"undetermined, {more}: the best so far, {best}, gives {describe(plain[best])}", best
     )
+
+
+def _seeds_wanted(
+    lifts: Mapping[str, Lifts], plain: Mapping[str, Interval], margin: float, level: float, least_spread: float
+) -> str:
+    """How many more seeds would decide it, from the rows that may still matter: those not clearly below the margin."""
+    open_rows = [row for row in lifts if not plain[row].high < -margin]
+    needed = [seeds_needed(lifts[row], margin, level, least_spread=least_spread) for row in open_rows]
+    known = [count for count in needed if count is not None]
+    return f"needs about {max(1, *known, 1)} more seeds" if len(known) == len(needed) else "needs at least 2 seeds"

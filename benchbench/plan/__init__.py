@@ -2,6 +2,17 @@
 
 from benchbench.plan.cells import BASELINE, FULL, Cell, expand
 from benchbench.plan.inputs import Result, StageInputs
-from benchbench.plan.state import CellState, examine, remember
+from benchbench.plan.state import CellState, examine, goal_key, remember
 
-__all__ = ["BASELINE", "FULL", "Cell", "CellState", "Result", "StageInputs", "examine", "expand", "remember"]
+__all__ = [
+    "BASELINE",
+    "FULL",
+    "Cell",
+    "CellState",
+    "Result",
+    "StageInputs",
+    "examine",
+    "expand",
+    "goal_key",
+    "remember",
+]

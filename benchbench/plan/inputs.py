@@ -84,10 +84,10 @@ class StageInputs:
         """Synthetic images a cell draws: enough for the largest arm."""
         return math.ceil(max(1.0, *self.protocol.ratios) * len(self.dataset.train))
 
-    def metric_count(self, cell: Cell) -> int:
-        """Images on either side of a distance: as many as the test split has, if there are so many to compare."""
-        others = len(self.dataset.val) if cell.spec is None else self.sample_count
-        return min(len(self.dataset.test), others)
+    @property
+    def metric_count(self) -> int:
+        """Images on either side of every distance, the floor's too: as many as there are of all that is compared."""
+        return min(len(self.dataset.test), len(self.dataset.val), self.sample_count)
 
     @cached_property
     def labels_digest(self) -> str:
@@ -142,14 +142,15 @@ class StageInputs:
 
     def features(self, images: str, n: int, spec: PluginSpec, weights: str) -> Inputs:
         """Extracting features; ``images`` is a sample's key or a split's fingerprint, ``weights`` a digest."""
-        return {"images": images, "n": n, "extractor": self.plugin("features", spec), "weights": weights}
+        extractor = self.plugin("features", spec)
+        return {"images": images, "n": n, "extractor": extractor, "weights": weights, "code": self._code}
 
     def metric(self, cell: Cell, extractor: PluginSpec, metric: PluginSpec, weights: str) -> Inputs:
-        """A distance between n test images and the first n samples; for the baseline, n validation images.
+        """A distance between n test images and n samples; for the baseline, n validation images.
 
         The baseline's is the floor: what two sets of real images differ by.
         """
-        n = self.metric_count(cell)
+        n = self.metric_count
         return {
             "metric": self.plugin("metrics", metric),
             "real": content_key("features", self.features(self.dataset.test.fingerprint, n, extractor, weights)),

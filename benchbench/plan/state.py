@@ -83,9 +83,13 @@ def examine(inputs: StageInputs, cell: Cell, store: Store) -> CellState:
 
 
 def remember(inputs: StageInputs, cell: Cell, store: Store) -> None:
-    """Note what determined the cell's results, so that a later plan can say what has changed since."""
-    noted = {_label(result): result.inputs for result in inputs.results(cell, store) if result.inputs is not None}
-    write_json(cell_folder(store, inputs.benchmark.name, cell) / "inputs.json", noted)
+    """Note what determined the cell's stored results, so that a later plan can say what has changed since."""
+    path = cell_folder(store, inputs.benchmark.name, cell) / "inputs.json"
+    noted = dict(read_json(path) or {})
+    for result in inputs.results(cell, store):
+        if result.key is not None and store.get(result.stage, result.key) is not None:
+            noted[_label(result)] = result.inputs
+    write_json(path, noted)
 
 
 def _failure(folder: Path, cell: Cell, goal: str) -> Outcome | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -110,30 +111,59 @@ def _name(row: Row) -> str:
 
 def _interval_panel(axes: Axes, dossier: Dossier, rows: Sequence[Row], column: Column) -> None:
     """One dot and interval a row; the reference line is the floor, the real accuracy, or zero."""
-    is_distance = column in dossier.board.distances
-    drawn = [(line, row, row.values[column.key]) for line, row in enumerate(rows) if column.key in row.values]
-    for line, row, interval in drawn:
-        if not (is_distance and row.info.role == "baseline"):
-            _dot(axes, line, interval, COLOURS[row.info.role])
-    values = [interval.mean for _, _, interval in drawn]
-    if is_distance and column.metric.startswith(("FD", "FID")) and min(values, default=0) > 0:
-        axes.set_xscale("log")
-    elif is_distance:
-        axes.set_xscale("symlog", linthresh=max(1e-9, float(np.median(np.abs(values)))))
+    scale = _scale(column)
     reference = _reference(dossier, column)
+    drawn = [
+        (line, row, _scaled(row.values[column.key], scale)) for line, row in enumerate(rows) if column.key in row.values
+    ]
+    low, high = _limits([interval for _, row, interval in drawn if row.info.expected != "worst"], reference, scale)
+    for line, row, interval in drawn:
+        if column in dossier.board.distances and row.info.role == "baseline":
+            continue  # the reference line already
+        if low <= interval.mean <= high:
+            _dot(axes, line, interval, COLOURS[row.info.role])
+        else:
+            _off_scale(axes, line, interval.mean, interval.mean > high, COLOURS[row.info.role])
     if reference is not None:
-        axes.axvline(reference, color=QUIET, linewidth=1, linestyle="--", zorder=0)
+        axes.axvline(reference * scale, color=QUIET, linewidth=1, linestyle="--", zorder=0)
     if column.key == "lift":
-        axes.axvspan(-dossier.margin, dossier.margin, color=LINE, alpha=0.5, zorder=0, linewidth=0)
+        axes.axvspan(-dossier.margin * scale, dossier.margin * scale, color=LINE, alpha=0.5, zorder=0, linewidth=0)
+    axes.set_xlim(low, high)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_yticks([])
-    axes.tick_params(axis="x", labelsize=7, colors=QUIET, which="both")
+    axes.tick_params(axis="x", labelsize=7, colors=QUIET)
     axes.spines[["left", "right", "top"]].set_visible(False)
     axes.spines["bottom"].set_color(LINE)
     for line in range(len(rows)):
         axes.axhline(line, color=LINE, linewidth=0.5, zorder=-1)
-    arrow = "higher is better" if column.higher_is_better else "lower is better"
-    axes.set_title(f"{column.label}\n{arrow}", fontsize=9, color=INK)
+    unit = {"lift": ", points", "cas": " %"}.get(column.key, "")
+    direction = "higher is better" if column.higher_is_better else "lower is better"
+    axes.set_title(f"{column.label}{unit}\n{direction}", fontsize=9, color=INK)
+
+
+def _scale(column: Column) -> float:
+    """Accuracies and their differences are shown in hundredths."""
+    return 100.0 if column.key in ("lift", "cas") else 1.0
+
+
+def _scaled(interval: Interval, scale: float) -> Interval:
+    return replace(interval, mean=scale * interval.mean, low=scale * interval.low, high=scale * interval.high)
+
+
+def _limits(intervals: Sequence[Interval], reference: float | None, scale: float) -> tuple[float, float]:
+    """A range that holds all intervals and the reference. The control that must be worst would squeeze the rest."""
+    ends = [end for one in intervals for end in (one.low, one.mean, one.high) if math.isfinite(end)]
+    ends += [] if reference is None else [reference * scale]
+    low, high = min(ends, default=0.0), max(ends, default=1.0)
+    room = 0.06 * (high - low) or 1.0
+    return low - room, high + room
+
+
+def _off_scale(axes: Axes, line: float, value: float, right: bool, colour: str) -> None:
+    """A number with an arrow at the edge, for a row that lies far beyond it."""
+    text = f"{value:.3g} \N{RIGHTWARDS ARROW}" if right else f"\N{LEFTWARDS ARROW} {value:.3g}"
+    place = {"x": 0.99, "ha": "right"} if right else {"x": 0.01, "ha": "left"}
+    axes.text(y=line, s=text, va="center", fontsize=8, color=colour, transform=axes.get_yaxis_transform(), **place)
 
 
 def _reference(dossier: Dossier, column: Column) -> float | None:

@@ -37,7 +37,8 @@ class Markdown(Report):
             save(grid_figure(dossier.real, dossier.classes), figures / "real.png"),
         ]
         grids = [(row, dossier.grids[row.info.name]) for row in dossier.board.rows if row.info.name in dossier.grids]
-        written += [save(grid_figure(grid, dossier.classes), figures / f"{row.info.name}.png") for row, grid in grids]
+        for row, grid in grids:
+            written.append(save(grid_figure(grid, dossier.classes), figures / "samples" / f"{row.info.name}.png"))
         write_atomic(folder / "leaderboard.md", render(dossier).encode())
         return [*written, folder / "leaderboard.md"]
 
@@ -100,6 +101,7 @@ def _line(dossier: Dossier, row: Row, columns: Sequence[Column]) -> list[str]:
     cells = [_cell(row, column) for column in columns]
     seeds = max((interval.n for interval in row.values.values()), default=0)
     lost = f", {len(row.info.failures)} failed" if row.info.failures else ""
+    lost += f", {row.info.waiting} not run" if row.info.waiting else ""
     return [
         "" if rank is None else str(rank),
         named[row.info.role],

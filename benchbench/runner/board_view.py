@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from benchbench.leaderboard import Board, Row
@@ -12,10 +13,12 @@ from benchbench.leaderboard.verdict import percent
 def print_board(console: Console, board: Board) -> None:
     """Rank, distances, CAS and lift of every row, then the verdict."""
     ranked = [column for column in board.columns if column.higher_is_better is not None]
-    table = Table("rank", "row", *(column.label for column in ranked), box=None)
+    table = Table("rank", "row", *(escape(column.label) for column in ranked), box=None)
     for row in board.rows:
         rank = row.ranks.get(board.rank_by)
-        table.add_row("" if rank is None else str(rank), row.info.name, *(_cell(row, column.key) for column in ranked))
+        table.add_row(
+            "" if rank is None else str(rank), escape(row.info.name), *(_cell(row, column.key) for column in ranked)
+        )
     console.print(table)
     for warning in board.warnings:
         console.print(f"not to be trusted: {warning}", style="red", markup=False)

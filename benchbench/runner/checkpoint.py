@@ -24,6 +24,14 @@ class FileCheckpoint:
         self.path = path
         self.interval_s = interval_s
         self._saved = time.monotonic()
+        self._began = time.monotonic()
+        self._before = 0.0
+
+    def seconds_before(self) -> float:
+        """Training seconds that went into the last saved state, 0 where there is none."""
+        state = self._read()
+        self._before = float(state["seconds"]) if state else 0.0
+        return self._before
 
     @property
     def _sum(self) -> Path:
@@ -31,6 +39,10 @@ class FileCheckpoint:
 
     def load(self) -> dict[str, Any] | None:
         """The last state, or None where there is none or it is not whole."""
+        kept = self._read()
+        return None if kept is None else dict(kept["state"])
+
+    def _read(self) -> dict[str, Any] | None:
         if not self.path.is_file():
             return None
         try:
@@ -49,7 +61,8 @@ class FileCheckpoint:
         """Replace the last state. A disk that is full costs the checkpoint, not the training."""
         try:
             self._sum.unlink(missing_ok=True)
-            write_atomic(self.path, state_bytes(state))
+            seconds = self._before + time.monotonic() - self._began
+            write_atomic(self.path, state_bytes({"state": state, "seconds": seconds}))
             write_atomic(self._sum, sha256_file(self.path).encode())
         except OSError as error:
             log.warning("no checkpoint was saved: %s", error)

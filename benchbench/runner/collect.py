@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from benchbench.config import PluginSpec
@@ -57,24 +59,35 @@ def distance_label(work: Workspace, metric: PluginSpec, extractor: PluginSpec) -
     return str(proper.get(metric.name, f"{plain}[{extractor.name}]"))
 
 
+def without_places(work: Workspace, text: str) -> str:
+    """``text`` without the folders of this machine: reports are published."""
+    places = {work.data_dir: "DATA_DIR", work.store.root: "RUNS_DIR", Path.cwd(): ".", Path.home(): "~"}
+    for place, name in places.items():
+        if len(place.resolve().parts) > 1:
+            text = text.replace(str(place.resolve()), name)
+    return text
+
+
 def _infos(work: Workspace, states: Sequence[CellState]) -> list[RowInfo]:
     """One info a row, in the order of the benchmark file."""
     rows: dict[str, Cell] = {state.cell.row: state.cell for state in states}
     failures: dict[str, list[Outcome]] = {row: [] for row in rows}
+    waiting = dict.fromkeys(rows, 0)
     for state in states:
         if state.failure is not None and not state.done:
-            failures[state.cell.row].append(state.failure)
+            said = replace(state.failure, message=without_places(work, state.failure.message))
+            failures[state.cell.row].append(said)
         elif not state.done:
-            result, reason = state.missing[0]
-            failures[state.cell.row].append(Outcome(state.cell.name, Status.SKIPPED, result.name, reason))
+            waiting[state.cell.row] += 1
     infos = []
     for row, cell in rows.items():
         lost = tuple(failures[row])
         if cell.spec is None:
-            infos.append(RowInfo(row, "", "baseline", "", failures=lost))
+            infos.append(RowInfo(row, "", "baseline", "", failures=lost, waiting=waiting[row]))
             continue
         cls = work.registry.get("generators", cell.spec.name).cls
-        infos.append(RowInfo(row, cell.spec.name, cls.role, cell.spec.labels or "own", cls.expected, lost))
+        labels = cell.spec.labels or "own"
+        infos.append(RowInfo(row, cell.spec.name, cls.role, labels, cls.expected, lost, waiting[row]))
     return infos
 
 
@@ -100,7 +113,7 @@ def _of_result(work: Workspace, result: Result, meta: Mapping[str, Any], base: M
         yield Record(**base, metric="peak_memory_bytes", value=meta["peak_memory_bytes"], higher_is_better=False)
         yield Record(**base, metric="parameters", value=meta["parameters"])
         for name, value in meta["facts"].items():
-            yield Record(**base, metric=name, value=value)
+            yield Record(**base, metric=f"fit/{name}", value=value)
     elif result.stage == "sample":
         yield Record(**base, metric="images_per_second", value=meta["images_per_second"], higher_is_better=True)
     elif result.stage == "likelihood" and meta["bits_per_dim"] is not None:

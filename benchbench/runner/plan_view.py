@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from benchbench.plan import CellState
+from benchbench.plan.state import cell_folder
+from benchbench.runner.display import clock
 from benchbench.runner.run import plan_cells
 from benchbench.runner.workspace import Workspace
+from benchbench.store.files import read_json
 
 
 @dataclass(frozen=True)
@@ -22,40 +26,53 @@ class PlanLine:
         state: ``cached``, ``failed before`` or ``to run``.
         cached: Results that are stored.
         missing: Results that are not, each with its reason.
+        seconds: What the longest cell of this row took here; None where none has run, 0 where nothing is to do.
     """
 
     cell: str
     state: str
     cached: list[str]
     missing: dict[str, str]
+    seconds: float | None
 
 
 def plan_lines(work: Workspace, only: Sequence[str]) -> list[PlanLine]:
     """What would run, what is cached, and why the rest is not."""
-    return [_line(state) for state in plan_cells(work, only)]
+    states = plan_cells(work, only)
+    took: dict[str, float] = {}
+    for state in states:
+        record = read_json(cell_folder(work.store, work.benchmark.name, state.cell) / "outcome.json") or {}
+        took[state.cell.row] = max(took.get(state.cell.row, 0.0), float(record.get("seconds", 0.0)))
+    return [_line(state, took[state.cell.row] or None) for state in states]
 
 
-def _line(state: CellState) -> PlanLine:
+def _line(state: CellState, took: float | None) -> PlanLine:
     standing = "cached" if state.done else "failed before" if state.failure else "to run"
     return PlanLine(
         state.cell.name,
         standing,
         [result.name for result, reason in state.results if not reason],
         {result.name: reason for result, reason in state.missing},
+        took if standing == "to run" else 0.0,
     )
 
 
 def plan_table(work: Workspace, lines: Sequence[PlanLine]) -> None:
     """Print the plan."""
-    table = Table("cell", "state", "cached", "to compute, and why", box=None)
+    table = Table("cell", "state", "cached", "at most", "to compute, and why", box=None)
     for line in lines:
-        table.add_row(line.cell, line.state, str(len(line.cached)), _why(line.missing))
+        cost = clock(line.seconds) if line.state == "to run" else ""
+        table.add_row(line.cell, line.state, str(len(line.cached)), cost, escape(_why(line.missing)))
     console = Console()
     console.print(table)
     waiting = [line for line in lines if line.state == "to run"]
-    console.print(
-        f"{len(lines) - len(waiting)} of {len(lines)} cells need no work; results are kept in {work.store.root}"
+    known = [line.seconds for line in waiting if line.seconds is not None]
+    cost = f"; at most {clock(sum(known))} of one worker's time" if known else ""
+    cost += (
+        f", and {len(waiting) - len(known)} cells of rows that have not run here" if len(known) < len(waiting) else ""
     )
+    done = f"{len(lines) - len(waiting)} of {len(lines)} cells need no work"
+    console.print(f"{done}{cost}; results are kept in {work.store.root}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _why(missing: dict[str, str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,8 +42,9 @@ class ProgressFile:
         if now - self._written < INTERVAL_S and step < total:
             return
         rate = (step - self._first_step) / max(now - self._began, 1e-9)
+        finite = {name: value for name, value in values.items() if math.isfinite(value)}
         phase = self.phase if part == self.phase else f"{self.phase}: {part}"
-        self._write({"phase": phase, "step": step, "total": total, "values": dict(values), "rate": rate})
+        self._write({"phase": phase, "step": step, "total": total, "values": finite, "rate": rate})
 
     def _restart(self, step: int) -> None:
         self._began = time.monotonic()
@@ -49,4 +52,5 @@ class ProgressFile:
 
     def _write(self, value: Mapping[str, object]) -> None:
         self._written = time.monotonic()
-        write_json(self.path, value)
+        with contextlib.suppress(OSError):  # a full disk costs the display, not the training
+            write_json(self.path, value)

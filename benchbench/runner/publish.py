@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from benchbench.downstream.labels import balanced_labels
-from benchbench.errors import BenchbenchError
 from benchbench.leaderboard import Board, Dossier
 from benchbench.plan import BASELINE, CellState
 from benchbench.runner.workspace import Workspace
@@ -23,23 +22,21 @@ GRID_LINES = 4
 log = logging.getLogger(__name__)
 
 
-def write_reports(work: Workspace, board: Board, states: Sequence[CellState], out: Path, command: str) -> list[Path]:
+def write_reports(work: Workspace, board: Board, states: Sequence[CellState], out: Path, command: str) -> list[str]:
     """Let every installed report write its files; one that fails does not stop the others.
 
-    Raises:
-        BenchbenchError: After all have been tried, if any failed, naming which and why.
+    Returns:
+        Why reports failed, one line each; empty where all were written.
     """
     dossier = gather(work, board, states, command)
-    written, failed = [], []
+    failed = []
     for name in work.registry.names("reports"):
         try:
-            written += work.registry.get("reports", name).cls().write(dossier, out)
+            work.registry.get("reports", name).cls().write(dossier, out)
         except Exception as error:
             log.debug("report %s failed", name, exc_info=True)
             failed.append(f"report {name}: {type(error).__name__}: {error}")
-    if failed:
-        raise BenchbenchError("; ".join(failed) + f"; the other reports are in {out}, and all results are kept")
-    return written
+    return failed
 
 
 def gather(work: Workspace, board: Board, states: Sequence[CellState], command: str) -> Dossier:
@@ -108,7 +105,7 @@ def _manifest(work: Workspace, states: Sequence[CellState]) -> dict[str, Any]:
             environments.append(entry.meta["environment"])
     dataset = work.dataset
     return {
-        "benchmark": work.benchmark.model_dump(mode="json", by_alias=True),
+        "benchmark": resolved(work),
         "protocol_fingerprint": work.inputs.protocol_fingerprint,
         "dataset": {
             "name": dataset.name,
@@ -123,7 +120,7 @@ def _manifest(work: Workspace, states: Sequence[CellState]) -> dict[str, Any]:
             f"{plugin.kind}/{plugin.name}": {"source": Path(plugin.source).name, "sha256": plugin.digest}
             for plugin in _used(work)
         },
-        "images_per_distance": work.inputs.metric_count(states[-1].cell),
+        "images_per_distance": work.inputs.metric_count,
         "samples_per_cell": work.inputs.sample_count,
         "cells": {
             state.cell.name: {
@@ -133,6 +130,20 @@ def _manifest(work: Workspace, states: Sequence[CellState]) -> dict[str, Any]:
         },
         "baseline": BASELINE,
     }
+
+
+def resolved(work: Workspace) -> dict[str, Any]:
+    """The benchmark with every plugin's config written out, but for what only says where a file lies."""
+    benchmark = work.benchmark.model_dump(mode="json", by_alias=True)
+    benchmark["plugins"] = [Path(plugin).name for plugin in benchmark["plugins"]]
+    protocol = benchmark["protocol"]
+    named = [("datasets", benchmark["dataset"]), ("classifiers", protocol["classifier"])]
+    for kind, specs in (("generators", benchmark["generators"]), *((k, protocol[k]) for k in ("features", "metrics"))):
+        named += [(kind, spec) for spec in specs]
+    for kind, spec in named:
+        config = work.registry.config_model(kind, spec["name"]).model_validate(spec["config"])
+        spec["config"] = config.model_dump(mode="json")
+    return benchmark
 
 
 def _used(work: Workspace) -> list[Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import torch
+from filelock import FileLock, Timeout
 from rich.console import Console
 
 from benchbench.errors import RequestError
@@ -21,7 +24,7 @@ from benchbench.runner.publish import write_reports
 from benchbench.runner.worker import payload
 from benchbench.runner.workspace import Workspace
 from benchbench.store.files import write_json
-from benchbench.types import Outcome, Task
+from benchbench.types import Executor, Outcome, Status, Task
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Finished:
         computed: Cells that were run now.
         served: Cells that were complete before.
         failures: Cells that did not end ok, those of earlier runs included.
+        faults: Reports that could not be written, each with its reason.
     """
 
     board: Board
@@ -41,6 +45,7 @@ class Finished:
     computed: int
     served: int
     failures: tuple[Outcome, ...]
+    faults: tuple[str, ...]
 
 
 def plan_cells(work: Workspace, only: Sequence[str] = ()) -> list[CellState]:
@@ -88,18 +93,56 @@ def run_benchmark(
     check_writable(work.store.root, "--runs-dir")
     check_writable(out, "--out")
     if waiting:
-        tasks = [_task(work, state) for state in waiting]
-        goals = {state.cell.name: state for state in waiting}
-        workers = jobs or (usable_cpus() if work.device.type == "cpu" else 1)
-        with make_display(console, len(tasks)) as display:
-            for outcome in engine.run(tasks, min(workers, len(tasks)), display.progress):
-                _record(work, goals[outcome.name], outcome)
-                display.ended(outcome)
-    return report_benchmark(work, out, only=only, command=command, computed=len(waiting))
+        with _alone(work):
+            _compute(work, console, engine, waiting, jobs or default_jobs(work))
+    served = sum(state.done for state in states)
+    return report_benchmark(work, out, only=only, command=command, computed=len(waiting), served=served)
+
+
+@contextlib.contextmanager
+def _alone(work: Workspace) -> Iterator[None]:
+    """One run at a time works on a benchmark's cells in one runs folder; other benchmarks may share the store.
+
+    Raises:
+        RequestError: If another run is at work.
+    """
+    folder = work.store.root / "cells" / work.benchmark.name
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / "run.lock", timeout=0):
+            yield
+    except Timeout:
+        raise RequestError(
+            f"another run of {work.benchmark.name} is at work in {work.store.root}; "
+            "wait for it, or name another --runs-dir"
+        ) from None
+
+
+def default_jobs(work: Workspace) -> int:
+    """One cell for as many processors as it has threads; on GPUs, one cell each."""
+    if work.device.type == "cuda":
+        return max(1, torch.cuda.device_count())
+    return max(1, usable_cpus() // work.benchmark.limits.threads)
+
+
+def _compute(work: Workspace, console: Console, engine: Executor, waiting: Sequence[CellState], jobs: int) -> None:
+    """Run the waiting cells and record each one's end as it comes."""
+    tasks = [_task(work, state) for state in waiting]
+    by_name = {state.cell.name: state for state in waiting}
+    with make_display(console, len(tasks)) as display:
+        for outcome in engine.run(tasks, min(jobs, len(tasks)), display.progress):
+            ended = _record(work, by_name[outcome.name], outcome)
+            display.ended(ended)
 
 
 def report_benchmark(
-    work: Workspace, out: Path, *, only: Sequence[str] = (), command: str = "", computed: int = 0
+    work: Workspace,
+    out: Path,
+    *,
+    only: Sequence[str] = (),
+    command: str = "",
+    computed: int = 0,
+    served: int = 0,
 ) -> Finished:
     """Write the reports of all that is stored; nothing is computed.
 
@@ -107,10 +150,9 @@ def report_benchmark(
     """
     states = [state for state in plan_cells(work) if not only or state.cell.row in only or state.begun]
     board = collect_board(work, states)
-    write_reports(work, board, states, out, command)
+    faults = write_reports(work, board, states, out, command)
     failures = tuple(state.failure for state in states if state.failure is not None and not state.done)
-    served = sum(state.done for state in states) - computed
-    return Finished(board, out, computed, max(0, served), failures)
+    return Finished(board, out, computed, served, failures, tuple(faults))
 
 
 def _task(work: Workspace, state: CellState) -> Task:
@@ -135,11 +177,16 @@ def _python_path() -> str:
     return os.pathsep.join(path for path in sys.path if path and Path(path).is_dir())
 
 
-def _record(work: Workspace, state: CellState, outcome: Outcome) -> None:
-    """Keep how the cell ended, under its goal, and what determined what it stored."""
+def _record(work: Workspace, state: CellState, outcome: Outcome) -> Outcome:
+    """Keep how the cell ended, under its goal, and what determined what it stored; the end as it is kept."""
     folder = cell_folder(work.store, work.benchmark.name, state.cell)
+    missing = examine(work.inputs, state.cell, work.store).missing
+    if outcome.status is Status.OK and missing:
+        message = f"{missing[0][0].name} was not stored: {missing[0][1]}; was a source edited meanwhile? Run it again"
+        outcome = replace(outcome, status=Status.FAILED, phase="store", message=message)
     write_json(folder / "outcome.json", {**asdict(outcome), "goal": state.goal})
     remember(work.inputs, state.cell, work.store)
+    return outcome
 
 
 def check_writable(folder: Path, option: str) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from benchbench.config import PluginSpec
 from benchbench.downstream.arms import evaluate, mixed_arm, synthetic_arm
-from benchbench.downstream.labels import balanced_labels, labelled
+from benchbench.downstream.labels import balanced_labels, balanced_subset, labelled
 from benchbench.errors import CollapsedError, DataError
 from benchbench.plan import Cell
 from benchbench.runner.checkpoint import FileCheckpoint
@@ -39,6 +40,8 @@ from benchbench.types import (
 )
 from benchbench.types.images import check_images
 from benchbench.types.plugins import Features
+
+log = logging.getLogger(__name__)
 
 # The extractor's context seed: one ruler for all rows.
 RULER_SEED = 0
@@ -95,15 +98,16 @@ class Stages:
         data = self.work.dataset.val if cls.fit_split == "val" else self.train
         own = LabelledImages(data.images.clone(), data.labels.clone(), data.classes)  # a plugin may scribble on it
         budget = Budget(**self.inputs.benchmark.budget.model_dump())
-        deadline = None if budget.max_seconds is None else time.monotonic() + budget.max_seconds
+        before = checkpoint.seconds_before()
+        deadline = None if budget.max_seconds is None else time.monotonic() + budget.max_seconds - before
         generator = self._generator()
         context = self._context(self.cell.seed, budget=budget, deadline=deadline, checkpoint=checkpoint)
         began = time.perf_counter()
         facts = generator.fit(own, context)
         self._synchronize()
         meta = {
-            "seconds": time.perf_counter() - began,
-            "facts": {name: float(value) for name, value in (facts or {}).items()},
+            "seconds": before + time.perf_counter() - began,
+            "facts": _numbers(facts or {}),
             "parameters": generator.num_parameters(),
             "peak_memory_bytes": self._peak_memory(),
             "environment": environment(self.work.device),
@@ -163,7 +167,7 @@ class Stages:
 
         def make() -> Made:
             self.progress.enter(f"features {spec.name}")
-            return {"features.npy": array_bytes(extractor.extract(images()[:n], self.work.device))}, {}
+            return {"features.npy": array_bytes(extractor.extract(images(), self.work.device))}, {}
 
         entry = self.store.get_or_make("features", self.inputs.features(key, n, spec, weights), make)
         return np.asarray(load_array(entry.file("features.npy")), dtype=np.float32)
@@ -173,8 +177,8 @@ class Stages:
         _, weights = self.extractor(extractor)
 
         def make() -> Made:
-            n, test = self.inputs.metric_count(self.cell), self.work.dataset.test
-            real = self._features(lambda: test.images, test.fingerprint, n, extractor)
+            n, test = self.inputs.metric_count, self.work.dataset.test
+            real = self._features(lambda: _subset(test, n), test.fingerprint, n, extractor)
             other = self._features(self._compared, self.inputs.compared(self.cell), n, extractor)
             self.progress.enter(f"{metric.name} {extractor.name}")
             rng = numpy_generator(self.cell.seed, "metric", metric.name, extractor.name)
@@ -187,7 +191,8 @@ class Stages:
 
     def _compared(self) -> Tensor:
         """The images whose distance to the test images is taken (the baseline's give the floor)."""
-        return self.work.dataset.val.images if self.cell.spec is None else self.samples().images
+        n = self.inputs.metric_count
+        return _subset(self.work.dataset.val, n) if self.cell.spec is None else self.samples().images[:n]
 
     def likelihood(self) -> Entry:
         """Bits per dimension of the test images, where the generator has an exact likelihood."""
@@ -256,6 +261,20 @@ class Stages:
             return int(torch.cuda.max_memory_allocated(self.work.device))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def _numbers(facts: Mapping[str, float]) -> dict[str, float]:
+    """A generator's facts as finite numbers; others are reported and left out: a fit is not lost for them."""
+    found = {name: float(value) for name, value in facts.items()}
+    for name, value in found.items():
+        if not np.isfinite(value):
+            log.warning("the fit's fact %s is %s and is left out", name, value)
+    return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def _subset(data: LabelledImages, n: int) -> Tensor:
+    """``n`` of the images, in the classes' proportions."""
+    return data.images[balanced_subset(data.labels, len(data.classes), n)]
 
 
 def check_samples(images: Tensor, n: int, shape: tuple[int, int, int], who: str) -> None:

@@ -25,12 +25,12 @@ from benchbench.errors import (
     TrainingHaltedError,
     UnsupportedDataError,
 )
-from benchbench.plan import Cell, expand
+from benchbench.plan import Cell, expand, goal_key
 from benchbench.runner.progress import ProgressFile
 from benchbench.runner.stages import Stages
-from benchbench.runner.workspace import Workspace, assemble, make_plugin
+from benchbench.runner.workspace import Workspace, assemble, load_dataset
 from benchbench.store.files import read_json, write_json
-from benchbench.types import Status
+from benchbench.types import SLOT_VARIABLE, Status
 
 
 def payload(work: Workspace, cell: Cell) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def payload(work: Workspace, cell: Cell) -> dict[str, Any]:
         "benchmark": work.benchmark.model_dump(mode="json", by_alias=True),
         "cell": cell.name,
         "plugins": list(work.plugins),
-        "device": str(work.device),
+        "device": work.device.type,
         "data_dir": str(work.data_dir.resolve()),
         "runs_dir": str(work.store.root.resolve()),
     }
@@ -72,13 +72,22 @@ def _open(path: Path, progress: ProgressFile) -> Stages:
     registry = load_registry(order["plugins"])
     benchmark = Benchmark.model_validate(order["benchmark"])
     data_dir = Path(order["data_dir"])
-    dataset = make_plugin(registry, "datasets", benchmark.dataset).load(data_dir)
-    device = torch.device(order["device"])
+    dataset = load_dataset(registry, benchmark.dataset, data_dir)
+    device = _own_device(order["device"])
     runs_dir = Path(order["runs_dir"])
     work = assemble(benchmark, registry, dataset, device, data_dir, runs_dir, tuple(order["plugins"]))
     cell = next(cell for cell in expand(benchmark) if cell.name == order["cell"])
     torch.set_num_threads(benchmark.limits.threads)
+    # Takes the digest of every source now, next to its import: a file may be edited while this process runs.
+    goal_key(work.inputs, cell)
     return Stages(work, cell, progress)
+
+
+def _own_device(kind: str) -> torch.device:
+    """The CPU, or the GPU of this process's slot: cells that run side by side take one GPU each."""
+    if kind != "cuda":
+        return torch.device(kind)
+    return torch.device("cuda", int(os.environ.get(SLOT_VARIABLE, "0")) % max(1, torch.cuda.device_count()))
 
 
 def _run(stages: Stages, progress: ProgressFile) -> Iterator[tuple[str, BaseException]]:

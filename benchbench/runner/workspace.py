@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from benchbench.config import Benchmark, PluginSpec, load_benchmark
+from benchbench.config.document import read_document
 from benchbench.discovery import Registry, load_registry
-from benchbench.errors import RequestError
+from benchbench.errors import BenchbenchError, PluginError, RequestError
 from benchbench.plan import StageInputs
 from benchbench.store import Store
 from benchbench.types import Dataset
@@ -49,7 +50,12 @@ class Workspace:
 def make_plugin(registry: Registry, kind: str, spec: PluginSpec) -> Any:
     """A fresh plugin object from its name and config."""
     plugin = registry.get(kind, spec.name)
-    return plugin.cls(registry.config_model(kind, spec.name).model_validate(spec.config))
+    config = registry.config_model(kind, spec.name).model_validate(spec.config)
+    try:
+        return plugin.cls(config)
+    except Exception as error:
+        text = f"{kind[:-1]} {spec.name} could not be made from its config: {type(error).__name__}: {error}"
+        raise PluginError(text) from error
 
 
 def open_workspace(
@@ -74,16 +80,34 @@ def open_workspace(
     Raises:
         RequestError: If the file, a name in it or the device is wrong.
     """
-    asked = [*plugins, *_plugins_in(path)]
-    registry = load_registry(asked, base=path.parent)
-    for broken in registry.broken:
-        if broken.source in asked:
-            raise RequestError(f"plugin {broken.source} was asked for and cannot be loaded: {broken.error}")
-    benchmark = load_benchmark(path, registry, overrides)
-    dataset = make_plugin(registry, "datasets", benchmark.dataset).load(data_dir)
-    return assemble(
-        benchmark, registry, dataset, pick_device(device), data_dir, runs_dir, tuple(_absolute(asked, path.parent))
-    )
+    named = plugins_of(path, overrides)
+    asked = [*plugins, *named.values()]
+    registry = load_registry(asked)
+    lost = {broken.source: broken.error for broken in registry.broken}
+    for plugin in plugins:
+        if plugin in lost:
+            raise RequestError(f"plugin {plugin} was asked for and cannot be loaded: {lost[plugin]}")
+    unusable = {entry: lost[place] for entry, place in named.items() if place in lost}
+    benchmark = load_benchmark(path, registry, overrides, unusable)
+    dataset = load_dataset(registry, benchmark.dataset, data_dir)
+    absolute = tuple(str(Path(plugin).resolve()) if plugin.endswith(".py") else plugin for plugin in asked)
+    return assemble(benchmark, registry, dataset, pick_device(device), data_dir, runs_dir, absolute)
+
+
+def load_dataset(registry: Registry, spec: PluginSpec, data_dir: Path) -> Dataset:
+    """Read a benchmark's images.
+
+    Raises:
+        BenchbenchError: What the dataset says is wrong; its other exceptions become a ``PluginError``.
+    """
+    source = make_plugin(registry, "datasets", spec)
+    try:
+        dataset: Dataset = source.load(data_dir)
+    except BenchbenchError:
+        raise
+    except Exception as error:
+        raise PluginError(f"dataset {spec.name} could not be loaded: {type(error).__name__}: {error}") from error
+    return dataset
 
 
 def assemble(
@@ -100,23 +124,16 @@ def assemble(
     return Workspace(benchmark, registry, dataset, inputs, Store(runs_dir), device, data_dir, plugins)
 
 
-def _plugins_in(path: Path) -> list[str]:
-    """The ``plugins:`` of a file, read ahead of its check, which needs to know the plugins."""
-    from benchbench.config.document import read_document
+def plugins_of(path: Path, overrides: Sequence[str]) -> dict[str, str]:
+    """The ``plugins:`` of a file, read ahead of its check, which needs to know the plugins.
 
-    data = read_document(path).data
+    Returns:
+        By entry, where to load it from: a file beside the benchmark file, or a module's name.
+    """
+    data = read_document(path, overrides).data
     found = data.get("plugins") if isinstance(data, dict) else None
-    return [item for item in found if isinstance(item, str)] if isinstance(found, list) else []
-
-
-def _absolute(plugins: Sequence[str], base: Path) -> list[str]:
-    """File names made absolute, for processes that start elsewhere."""
-    return [
-        str(((base / plugin) if (base / plugin).exists() else Path(plugin)).resolve())
-        if plugin.endswith(".py")
-        else plugin
-        for plugin in plugins
-    ]
+    entries = [item for item in found if isinstance(item, str)] if isinstance(found, list) else []
+    return {entry: str(path.parent / entry) if entry.endswith(".py") else entry for entry in entries}
 
 
 def pick_device(name: str) -> torch.device:

@@ -110,6 +110,7 @@ class Store:
             write_json(temporary / HEADER, {**header, "sha256": _header_digest(header)})
             if folder.exists():  # only a damaged entry can stand here, as the lock is held
                 shutil.rmtree(folder)
+            temporary.chmod(0o755)  # mkdtemp makes folders that nobody else may read
             temporary.rename(folder)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)

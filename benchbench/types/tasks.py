@@ -8,6 +8,9 @@ from pathlib import Path
 
 from benchbench.types.status import Status
 
+# In a task's environment: which of the places for tasks that run side by side it has, 0, 1, ...
+SLOT_VARIABLE = "BENCHBENCH_SLOT"
+
 
 @dataclass(frozen=True)
 class Task:
