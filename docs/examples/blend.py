@@ -1,6 +1,7 @@
 """A generator in one file: means of two training images of one class."""
 
 import torch
+from pydantic import Field
 
 import benchbench as bb
 
@@ -13,7 +14,7 @@ class Blend(bb.Generator):
     class Config(bb.Config):
         """How the pair is weighted."""
 
-        weight: float = 0.5
+        weight: float = Field(0.5, ge=0, le=1, description="Share of the first image.")
 
     def fit(self, train, ctx):
         self.images, self.labels = train.images.clone(), train.labels.clone()
