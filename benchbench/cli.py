@@ -192,10 +192,13 @@ def check(
     debug: Debug = False,
 ) -> None:
     """Run the conformance suite that every generator of the project passes too."""
+    import torch
     from rich.console import Console
 
     from benchbench.discovery import load_registry
     from benchbench.testing import conformance
+
+    torch.set_num_threads(1)  # as in a cell's process: with tiny images, more threads only cost
 
     extra = [*plugin, *([target] if target.endswith(".py") else [])]
     registry = load_registry(extra)

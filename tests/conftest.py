@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+
+# As in every cell's process: small tensors on a busy machine are much slower with more threads.
+torch.set_num_threads(1)
 
 TOY_GENERATOR = '''
 """A generator that blends pairs of training images of one class."""
@@ -135,7 +140,5 @@ def finished_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def finished(bench: Bench, finished_store: Path) -> Bench:
     """A copy of a finished run."""
-    import shutil
-
     shutil.copytree(finished_store, bench.folder, dirs_exist_ok=True)
     return bench

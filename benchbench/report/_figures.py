@@ -162,8 +162,8 @@ def _limits(intervals: Sequence[Interval], reference: float | None, scale: float
 def _off_scale(axes: Axes, line: float, value: float, right: bool, colour: str) -> None:
     """A number with an arrow at the edge, for a row that lies far beyond it."""
     text = f"{value:.3g} \N{RIGHTWARDS ARROW}" if right else f"\N{LEFTWARDS ARROW} {value:.3g}"
-    place = {"x": 0.99, "ha": "right"} if right else {"x": 0.01, "ha": "left"}
-    axes.text(y=line, s=text, va="center", fontsize=8, color=colour, transform=axes.get_yaxis_transform(), **place)
+    x, side = (0.99, "right") if right else (0.01, "left")
+    axes.text(x, line, text, ha=side, va="center", fontsize=8, color=colour, transform=axes.get_yaxis_transform())
 
 
 def _reference(dossier: Dossier, column: Column) -> float | None:
