@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Ema,
         Gan,
         GanConfig,
+        Learner,
         LoopResult,
         NonSaturatingStep,
         Players,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
         sample_in_blocks,
         to_float,
         to_uint8,
-        warmup_cosine,
     )
     from benchbench.types import (
         Classifier,
@@ -66,8 +66,8 @@ _HOMES = {
     ),
     "benchbench.seeding": "derive_seed numpy_generator torch_generator",
     "benchbench.training": (
-        "Ema Gan GanConfig LoopResult NonSaturatingStep Players TrainStep fit_loop sample_in_blocks to_float to_uint8 "
-        "warmup_cosine"
+        "Ema Gan GanConfig Learner LoopResult NonSaturatingStep Players TrainStep fit_loop sample_in_blocks to_float "
+        "to_uint8"
     ),
     "benchbench.types": (
         "Classifier Config Dataset DatasetSource Executor FeatureExtractor FitContext Generator "
@@ -97,6 +97,7 @@ __all__ = [
     "Generator",
     "LabelledImages",
     "LatentDecoder",
+    "Learner",
     "LoopResult",
     "Metric",
     "MultiScaleFlow",
@@ -120,7 +121,6 @@ __all__ = [
     "to_float",
     "to_uint8",
     "torch_generator",
-    "warmup_cosine",
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -81,48 +81,32 @@ class FlowStep:
     """One step of maximum likelihood.
 
     Attributes:
-        flow: The trained network.
-        ema: Its average, which samples.
-        optimizer: Of ``flow``.
+        learner: The network, its optimizer and its average, which samples.
         generator: The source of the dequantisation noise.
         config: The plugin's.
     """
 
-    flow: bb.MultiScaleFlow
-    ema: bb.Ema
-    optimizer: torch.optim.Optimizer
+    learner: bb.Learner[bb.MultiScaleFlow]
     generator: torch.Generator
     config: Flow.Config
 
     def step(self, images: Tensor, labels: Tensor, index: int, total: int) -> Mapping[str, Tensor]:
         """One step; returns the bits/dim of the batch under the weights in training."""
         config = self.config
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate * bb.warmup_cosine(index, total)
         x = dequantise(to_levels(images, config.levels), config.levels, self.generator)
         condition = labels if config.conditional else None
-        log_density = log_likelihood(self.flow, x, condition, config.logit_alpha)
+        log_density = log_likelihood(self.learner.network, x, condition, config.logit_alpha)
         loss = bits_per_dim(log_density, x[0].numel(), config.levels).mean()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.flow.parameters(), config.gradient_clip)
-        self.optimizer.step()
-        self.ema.update(self.flow)
+        self.learner.descend(loss, index, total)
         return {"bits_per_dim": loss.detach()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Network, average and optimizer."""
-        return {
-            "flow": self.flow.state_dict(),
-            "ema": self.ema.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
+        """That of the learner."""
+        return self.learner.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore ``state_dict``."""
-        self.flow.load_state_dict(state["flow"])
-        self.ema.load_state_dict(state["ema"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.learner.load_state_dict(state)
 
 
 class Flow(bb.Generator):
@@ -178,12 +162,16 @@ class Flow(bb.Generator):
         self.flow.to(ctx.device)
         self._adapt(train, ctx)
         config = self.config
-        optimizer = torch.optim.AdamW(
-            self.flow.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        learner = bb.Learner(
+            self.flow,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            ema_decay=config.ema_decay,
+            gradient_clip=config.gradient_clip,
         )
-        step = FlowStep(self.flow.train(), bb.Ema(self.flow, config.ema_decay), optimizer, ctx.generator, config)
+        step = FlowStep(learner, ctx.generator, config)
         bb.fit_loop(step, train, ctx, steps=config.steps, batch_size=config.batch_size)
-        self.flow = cast(bb.MultiScaleFlow, step.ema.network)
+        self.flow = learner.averaged
         some = torch.randperm(len(train), generator=bb.torch_generator(ctx.seed, "flow", "facts"))[:FACT_IMAGES]
         bits = self.bits_per_dim(train.take(some), bb.SampleContext(ctx.seed, ctx.device))
         return {"train_bits_per_dim": float(bits.mean())}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -113,46 +113,30 @@ class VaeStep:
     """One step on the negative evidence lower bound at the optimal sigma.
 
     Attributes:
-        network: What is trained.
-        ema: Its average, which samples.
-        optimizer: Of ``network``.
+        learner: The network, its optimizer and its average, which samples.
         generator: The source of the posterior draws.
         config: The plugin's.
     """
 
-    network: VaeNetwork
-    ema: bb.Ema
-    optimizer: torch.optim.Optimizer
+    learner: bb.Learner[VaeNetwork]
     generator: torch.Generator
     config: Vae.Config
 
     def step(self, images: Tensor, labels: Tensor, index: int, total: int) -> Mapping[str, Tensor]:
         """One step; returns the loss and the divergence in nats a sub-pixel and nats."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * bb.warmup_cosine(index, total)
-        mean, divergence = self.network(images, labels, self.generator)
+        mean, divergence = self.learner.network(images, labels, self.generator)
         kl = divergence.mean()
         loss = (optimal_gaussian_nll(images, mean) + self.config.beta * kl) / images[0].numel()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
-        self.optimizer.step()
-        self.ema.update(self.network)
+        self.learner.descend(loss, index, total)
         return {"loss": loss.detach(), "kl": kl.detach()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Network, average and optimizer."""
-        return {
-            "network": self.network.state_dict(),
-            "ema": self.ema.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
+        """That of the learner."""
+        return self.learner.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore ``state_dict``."""
-        self.network.load_state_dict(state["network"])
-        self.ema.load_state_dict(state["ema"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.learner.load_state_dict(state)
 
 
 class Vae(bb.Generator):
@@ -199,11 +183,17 @@ class Vae(bb.Generator):
         """
         self._build(train.shape, len(train.classes))
         bb.init_weights(self.network, bb.torch_generator(ctx.seed, "vae", "init"))
-        network, config = self.network.to(ctx.device).train(), self.config
-        optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-        step = VaeStep(network, bb.Ema(network, config.ema_decay), optimizer, ctx.generator, config)
+        config = self.config
+        learner = bb.Learner(
+            self.network.to(ctx.device),
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            ema_decay=config.ema_decay,
+            gradient_clip=config.gradient_clip,
+        )
+        step = VaeStep(learner, ctx.generator, config)
         bb.fit_loop(step, train, ctx, steps=config.steps, batch_size=config.batch_size)
-        self.network = cast(VaeNetwork, step.ema.network)
+        self.network = learner.averaged
         return self._measure(train, ctx)
 
     @torch.inference_mode()

@@ -3,6 +3,7 @@
 from benchbench.training.adversarial import GanConfig, NonSaturatingStep, Players
 from benchbench.training.ema import Ema
 from benchbench.training.gan import Gan
+from benchbench.training.learner import Learner
 from benchbench.training.loop import LoopResult, TrainStep, fit_loop
 from benchbench.training.pixels import to_float, to_uint8
 from benchbench.training.sampling import sample_in_blocks
@@ -12,6 +13,7 @@ __all__ = [
     "Ema",
     "Gan",
     "GanConfig",
+    "Learner",
     "LoopResult",
     "NonSaturatingStep",
     "Players",
