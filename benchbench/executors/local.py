@@ -14,7 +14,7 @@ from typing import IO
 
 from benchbench.hookspecs import hookimpl
 from benchbench.store.files import read_json
-from benchbench.types import SLOT_VARIABLE, Executor, Outcome, Progress, Status, Task
+from benchbench.types import PARENT_VARIABLE, SLOT_VARIABLE, Executor, Outcome, Progress, Status, Task
 
 POLL_S = 0.05
 LOOK_S = 0.5
@@ -66,7 +66,7 @@ def _start(task: Task, slot: int) -> _Running:
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
-        env={**os.environ, **task.env, SLOT_VARIABLE: str(slot)},
+        env={**os.environ, **task.env, SLOT_VARIABLE: str(slot), PARENT_VARIABLE: str(os.getpid())},
         start_new_session=True,
     )
     return _Running(task, process, log, slot, time.monotonic())

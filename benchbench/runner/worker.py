@@ -30,7 +30,7 @@ from benchbench.runner.progress import ProgressFile
 from benchbench.runner.stages import Stages
 from benchbench.runner.workspace import Workspace, assemble, load_dataset
 from benchbench.store.files import read_json, write_json
-from benchbench.types import SLOT_VARIABLE, Status
+from benchbench.types import PARENT_VARIABLE, SLOT_VARIABLE, Status
 
 
 def payload(work: Workspace, cell: Cell) -> dict[str, Any]:
@@ -130,8 +130,8 @@ def one_line(error: BaseException) -> str:
 
 
 def _end_with_parent() -> None:
-    """Leave when the process that started this one is gone: nobody would read the result."""
-    parent = os.getppid()
+    """Leave when the process that started this one is gone (also if it went while this one was importing)."""
+    parent = int(os.environ.get(PARENT_VARIABLE, os.getppid()))
 
     def watch() -> None:
         while os.getppid() == parent:

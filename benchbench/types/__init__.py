@@ -15,9 +15,10 @@ from benchbench.types.plugins import (
     Report,
 )
 from benchbench.types.status import Status
-from benchbench.types.tasks import SLOT_VARIABLE, Outcome, Progress, Task
+from benchbench.types.tasks import PARENT_VARIABLE, SLOT_VARIABLE, Outcome, Progress, Task
 
 __all__ = [
+    "PARENT_VARIABLE",
     "SLOT_VARIABLE",
     "Budget",
     "Checkpoint",

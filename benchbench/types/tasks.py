@@ -10,6 +10,8 @@ from benchbench.types.status import Status
 
 # In a task's environment: which of the places for tasks that run side by side it has, 0, 1, ...
 SLOT_VARIABLE = "BENCHBENCH_SLOT"
+# Likewise: the process that started it, where that is on the same machine.
+PARENT_VARIABLE = "BENCHBENCH_PARENT"
 
 
 @dataclass(frozen=True)
