@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,7 +56,10 @@ def run(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run cells again that failed before.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Train, score and rank; what is computed already is served. Exit 0: all ok, 1: some cells failed."""
+    """Train, score and rank; what is computed already is served.
+
+    Exit status 0: all cells ok; 1: some failed; 2: the request was wrong; 130: interrupted.
+    """
     from rich.console import Console
 
     from benchbench.runner.run import run_benchmark
@@ -211,7 +215,8 @@ def check(
     console = Console()
     failed = 0
     for one in named:
-        for finding in conformance(one.cls):
+        findings = conformance(one.cls)
+        for finding in findings:
             failed += finding.status == "failed"
             tail = f": {finding.seen}" if finding.seen else ""
             remedy = f"; {finding.remedy}" if finding.status == "failed" else ""
@@ -221,6 +226,8 @@ def check(
                 highlight=False,
                 soft_wrap=True,
             )
+        counts = Counter(finding.status for finding in findings)
+        console.print(f"{one.name}: " + ", ".join(f"{count} {status}" for status, count in sorted(counts.items())))
     if failed:
         raise typer.Exit(1)
 
@@ -281,6 +288,11 @@ def main() -> None:
         lines = [str(problem) for problem in error.problems] if isinstance(error, BenchmarkFileError) else [str(error)]
         for line in lines:
             typer.secho(f"benchbench: {line}", err=True, fg="red")
+        raise SystemExit(2) from None
+    except OSError as error:
+        if debug:
+            raise
+        typer.secho(f"benchbench: {error.filename or 'a file'}: {error.strerror or error}", err=True, fg="red")
         raise SystemExit(2) from None
     except Exception as error:
         if debug:

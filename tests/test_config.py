@@ -105,7 +105,8 @@ def test_an_unconditional_generator_needs_labels(problems: Problems) -> None:
             GOOD + "protocol: {rank_by: lfit}\n",
             "b.yaml:5: protocol.rank_by: got 'lfit': expected one of lift, cas, fd, kid",
         ),
-        (GOOD.replace("as: dcgan-c", "as: noise"), "b.yaml:3: generators: got"),
+        (GOOD.replace("as: dcgan-c", "as: noise"), "b.yaml:3: generators[1]: a second row is called 'noise'"),
+        (GOOD.replace("as: dcgan-c", "as: real"), "b.yaml:3: generators[1]: the row is called 'real', which is"),
     ],
 )
 def test_single_faults(problems: Problems, text: str, expected: str) -> None:
@@ -116,6 +117,10 @@ def test_single_faults(problems: Problems, text: str, expected: str) -> None:
 def test_overrides_are_checked_like_the_file(problems: Problems) -> None:
     assert problems(GOOD, "seeds=2", "generators[0].config={}", "budget.max_steps=10") == []
     assert problems(GOOD, "budget.max_stps=10") == ["--set: budget.max_stps: unknown key (did you mean 'max_steps'?)"]
+    assert problems(GOOD, "fob.bar=1") == [
+        "--set: fob: unknown key (known: budget, dataset, generators, limits, name, plugins, protocol, seeds)"
+    ]
+    assert problems(GOOD, "dataset.config.x=1") == ["--set: dataset.config.x: unknown key"]
     assert problems(GOOD, "generators[7].as=x") == ["--set: generators[7].as: no such place in the benchmark file"]
     assert problems(GOOD, "seeds") == ["--set: seeds: expected KEY=VALUE, e.g. budget.max_steps=100"]
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from benchbench.config import load_benchmark
 from benchbench.discovery import load_registry
@@ -36,6 +39,30 @@ def test_the_example_generator_stands_in_a_leaderboard(tmp_path: Path) -> None:
     page = (tmp_path / "reports/blend/leaderboard.md").read_text()
     assert "**blend**" in page
     assert r"**blend\_light**" in page
+
+
+@pytest.mark.slow
+def test_the_example_dataset_reads_a_folder_of_images(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for part in ("train", "val", "test"):
+        for place, name in enumerate(("cat", "dog")):
+            folder = tmp_path / "data/my-images" / part / name
+            folder.mkdir(parents=True)
+            for index in range(24):
+                pixels = rng.integers(0, 100, (20, 14, 3), dtype=np.uint8)
+                pixels[..., place] += 120
+                Image.fromarray(pixels).save(folder / f"{index}.png")
+    example = ROOT / "docs/examples/folder.yaml"
+    quick = ["--set", "budget.max_steps=5", "--set", "protocol.classifier_steps=20", "--seeds", "1"]
+    quick += ["--set", "generators=[{name: vae, config: {width: 8}}, real_holdout, noise]"]
+    done = benchbench(tmp_path, "run", str(example), *quick)
+    assert done.returncode == 0, done.stdout + done.stderr
+    manifest = json.loads((tmp_path / "reports/my-images/manifest.json").read_text())
+    assert manifest["dataset"]["image_shape"] == [3, 16, 16]
+    assert manifest["dataset"]["classes"] == ["cat", "dog"]
+    missing = benchbench(tmp_path, "run", str(example), "--data-dir", "nowhere")
+    assert missing.returncode == 2
+    assert "nowhere/my-images/train is missing" in missing.stderr
 
 
 def test_the_example_generator_conforms(tmp_path: Path) -> None:

@@ -111,9 +111,16 @@ def test_controls_where_they_belong_are_trusted() -> None:
     assert controls(holdout=0.5, noise=50).warnings == ()
 
 
+def test_a_generator_as_bad_as_noise_does_not_discredit_the_board() -> None:
+    assert controls(holdout=0.5, noise=0.9999).warnings == ()
+
+
 def test_a_board_without_its_controls_is_not_trusted() -> None:
     rows = {"g": records("g", spread(1.0, 0.01), spread(0.9, 0.01))}
-    missing = [f"no control that must come out {place} stands in it" for place in ("best", "worst")]
+    missing = [
+        "no control that must come out best stands in it (such as real_holdout)",
+        "no control that must come out worst stands in it (such as noise)",
+    ]
     assert list(board(rows, [info("g")]).warnings) == missing
     dead = board(rows, [info("g"), info("h", "control", expected="best"), info("n", "control", expected="worst")])
     assert dead.warnings == ("h was not scored by FD[x]", "n was not scored by FD[x]")

@@ -11,11 +11,14 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import Bench
 from filelock import FileLock
+
+from benchbench.report.markdown import escape
 
 
 def test_the_reports_agree_with_each_other(finished: Bench) -> None:
@@ -32,7 +35,8 @@ def test_the_reports_agree_with_each_other(finished: Bench) -> None:
     assert value["toy", "lift", "mixed"] == float(table["toy"]["lift"])
     page = (folder / "leaderboard.md").read_text()
     warning, _, verdict = page.splitlines()[2:5]
-    assert warning == "**This board is not to be trusted:** no control that must come out best stands in it."
+    missing = r"no control that must come out best stands in it (such as real\_holdout)"
+    assert warning == f"**This board is not to be trusted:** {missing}."
     assert verdict.startswith("**Verdict: undetermined, needs at least 2 seeds")
     assert "**toy**" in page
     for figure in ("leaderboard", "lift", "real", "samples/toy", "samples/noise"):
@@ -73,7 +77,7 @@ RUBBISH = (
 )
 SILENT = "exited with status {} without saying how it went"
 MISBEHAVIOUR = {
-    "raises": ("fit", "raise RuntimeError('boom | <b>')", "failed", r"RuntimeError: boom \| &lt;b&gt;"),
+    "raises": ("fit", "raise RuntimeError('boom | <b>')", "failed", "RuntimeError: boom | <b>"),
     "exits": ("fit", "import os; os._exit(7)", "failed", SILENT.format(7)),
     "crashes": (
         "fit",
@@ -90,6 +94,8 @@ MISBEHAVIOUR = {
         "timeout",
         "killed after 40 s; raise limits.timeout or lower the budget, with --retry-failed",
     ),
+    "pickles": ("state", "object()", "failed", "pickles['shape']: state_dict holds a object, expected only tensors"),
+    "leaks": ("fit", "open('/nowhere/secret/place.txt')", "failed", ".../place.txt"),
     "scribbles": ("fit", RUBBISH, "failed", SILENT.format(0)),
     "floats": ("sample", "return x.float()", "failed", "dtype torch.float32, expected torch.uint8"),
     "short": ("sample", "return x[:-1]", "failed", r"gave shape (1196, 1, 8, 8), expected (1197, 1, 8, 8)"),
@@ -107,6 +113,7 @@ def misbehaved(tmp_path_factory: pytest.TempPathFactory, finished_store: Path) -
     for name, (where, code, _, _) in MISBEHAVIOUR.items():
         fit = code if where == "fit" else "self.shape = train.shape"
         sample = code if where == "sample" else "pass"
+        state = code if where == "state" else "list(self.shape)"
         plugin += f"""
 class {name.title()}(bb.Generator):
     name = "{name}"
@@ -116,7 +123,7 @@ class {name.title()}(bb.Generator):
         x = (labels % 7).reshape(-1, 1, 1, 1).expand(-1, *self.shape).to(torch.uint8).clone()
         {sample}
     def state_dict(self):
-        return {{"shape": list(self.shape)}}
+        return {{"shape": {state}}}
     def load_state_dict(self, state):
         self.shape = state["shape"]
 """
@@ -139,8 +146,9 @@ def test_a_generator_that_fails_is_a_row(misbehaved: tuple[Bench, str], name: st
     _, _, status, message = MISBEHAVIOUR[name]
     (line,) = [line for line in page.splitlines() if line.startswith(f"| {name}-seed0 |")]
     assert line.startswith(f"| {name}-seed0 | {status} |".replace("_memory", r"_memory"))
-    assert message.replace("_", r"\_") in line
+    assert escape(message) in line
     assert f"**{name}**" in page
+    assert "secret" not in page
 
 
 def test_it_stops_nobody_and_is_not_tried_again_unasked(misbehaved: tuple[Bench, str]) -> None:
@@ -150,6 +158,34 @@ def test_it_stops_nobody_and_is_not_tried_again_unasked(misbehaved: tuple[Bench,
     again = bench("run", "toy.yaml")
     assert again.returncode == 1
     assert "0 cells computed" in again.stdout
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system of 3 MB, three quarters of it taken."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("a small file system can only be mounted as root")
+    (folder / "filler").write_bytes(bytes(2_300_000))
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_loses_nothing_and_is_told(bench: Bench, full_disk: Path) -> None:
+    done = bench("run", "toy.yaml", "--runs-dir", str(full_disk))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "No space left on device" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert (bench.folder / "reports/toy-board/leaderboard.md").exists()
+    (full_disk / "filler").unlink()
+    bench.run("--runs-dir", str(full_disk), "--retry-failed")
+    assert {row["generator"] for row in bench.results()["rows"] if row["metric"] == "FD[domain]"} == {
+        "real",
+        "toy",
+        "noise",
+    }
 
 
 def test_a_failed_cell_is_retried_on_request_and_after_a_change(finished: Bench) -> None:

@@ -1,9 +1,10 @@
 """Benchmark files: read, checked and turned into plain values."""
 
 from benchbench.config.check import Catalog, load_benchmark
-from benchbench.config.schema import Benchmark, BudgetSpec, GeneratorSpec, Limits, PluginSpec, Protocol
+from benchbench.config.schema import BASELINE, Benchmark, BudgetSpec, GeneratorSpec, Limits, PluginSpec, Protocol
 
 __all__ = [
+    "BASELINE",
     "Benchmark",
     "BudgetSpec",
     "Catalog",

@@ -11,7 +11,7 @@ from typing import Any, Protocol, get_args
 from pydantic import BaseModel, ValidationError
 
 from benchbench.config.document import Document, Path_, read_document
-from benchbench.config.schema import Benchmark
+from benchbench.config.schema import BASELINE, Benchmark
 from benchbench.errors import BenchmarkFileError, PluginError, Problem
 
 
@@ -66,6 +66,7 @@ def load_benchmark(
     except ValidationError as error:
         problems += _schema_problems(document, error, Benchmark, ())
     problems += _plugin_problems(document, catalog)
+    problems += _row_problems(document)
     entries = document.data.get("plugins")
     for index, entry in enumerate(entries if isinstance(entries, list) else []):
         if isinstance(entry, str) and entry in (unusable or {}):
@@ -169,6 +170,25 @@ def _plugin_problems(document: Document, catalog: Catalog) -> Iterator[Problem]:
             yield document.problem((*path, "config"), "holds an infinite number or NaN, expected finite numbers")
         elif kind == "generators":
             yield from _label_problems(document, catalog, path, spec, config)
+
+
+def _row_problems(document: Document) -> Iterator[Problem]:
+    """Rows that share a name, or have the baseline's."""
+    items = document.data.get("generators")
+    seen: set[str] = set()
+    for index, item in enumerate(items if isinstance(items, list) else []):
+        spec = {"name": item} if isinstance(item, str) else item
+        row = (spec.get("as") or spec.get("name")) if isinstance(spec, dict) else None
+        if not isinstance(row, str):
+            continue
+        path: Path_ = ("generators", index)
+        if row == BASELINE:
+            yield document.problem(
+                path, f"the row is called {row!r}, which is the baseline's name", "say as: and another"
+            )
+        elif row in seen:
+            yield document.problem(path, f"a second row is called {row!r}", "name it with as:")
+        seen.add(row)
 
 
 def _all_finite(value: object) -> bool:

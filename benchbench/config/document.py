@@ -50,7 +50,11 @@ class Document:
 
     def problem(self, path: Path_, message: str, hint: str = "") -> Problem:
         """A problem at ``path``, or at the nearest path above it that has a line."""
-        if any(path[: len(override)] == override for override in self.overrides):
+        from_option = any(
+            path[: len(override)] == override or (override[: len(path)] == path and path not in self.lines)
+            for override in self.overrides
+        )
+        if path and from_option:
             return Problem(OVERRIDE, None, dotted(path), message, hint)
         for length in range(len(path), -1, -1):
             if path[:length] in self.lines:

@@ -7,6 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
+# The row of the classifier that is trained on real images alone: what every lift is measured from.
+BASELINE = "real"
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -152,9 +155,3 @@ class Benchmark(_Model):
     protocol: Protocol = Field(default_factory=Protocol)
     budget: BudgetSpec = Field(default_factory=BudgetSpec)
     limits: Limits = Field(default_factory=Limits)
-
-    @field_validator("generators")
-    @classmethod
-    def _rows_unique(cls, generators: list[GeneratorSpec]) -> list[GeneratorSpec]:
-        _unique([spec.label for spec in generators])
-        return generators

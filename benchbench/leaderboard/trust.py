@@ -13,10 +13,11 @@ from benchbench.statistics import holm, paired_p_value
 def distrust(infos: Sequence[RowInfo], distances: Sequence[Column], values: ByColumn, alpha: float) -> list[str]:
     """Why a board is not to be trusted; empty where nothing speaks against it.
 
-    A control that should come out best must not be beaten by a generator: significantly, by paired tests of
-    the control against each generator, Holm-corrected; by the mean, where one seed allows no test. A control
-    that should come out worst must have a worse mean than every generator. Controls are not compared with
-    each other. A board without such controls, or whose controls failed, has nothing to be trusted by.
+    No generator may be better than a control that should come out best, nor worse than one that should come
+    out worst: significantly so, by paired tests of the control against each generator, Holm-corrected; by the
+    mean, where one seed allows no test. Controls are not compared with each other. A board without such
+    controls, or whose controls failed, has nothing to be trusted by.
+    controls, or whose controls failed, has nothing to be trusted by.
 
     Args:
         infos: The rows.
@@ -25,8 +26,8 @@ def distrust(infos: Sequence[RowInfo], distances: Sequence[Column], values: ByCo
         alpha: Probability of a false alarm a control and column.
     """
     reasons = [
-        f"no control that must come out {place} stands in it"
-        for place in ("best", "worst")
+        f"no control that must come out {place} stands in it (such as {example})"
+        for place, example in (("best", "real_holdout"), ("worst", "noise"))
         if not any(info.expected == place for info in infos)
     ]
     generators = [info.name for info in infos if info.role == "generator"]
@@ -43,16 +44,14 @@ def distrust(infos: Sequence[RowInfo], distances: Sequence[Column], values: ByCo
 
 
 def _out_of_place(info: RowInfo, generators: Sequence[str], column: Column, values: ByColumn, alpha: float) -> bool:
-    """Whether a control is beaten (expected best), or not beaten by all (expected worst)."""
-    sign = 1.0 if column.higher_is_better else -1.0
-    own = sign * values[column.key][info.name]
-    others = {name: sign * values[column.key][name] for name in generators}
-    if info.expected == "worst":
-        return any(finite(found).mean() <= finite(own).mean() for found in others.values())
-    tests, ahead = {}, {}
-    for name, found in others.items():
-        both = np.isfinite(found) & np.isfinite(own)
-        tests[name] = paired_p_value(found[both], own[both])
-        ahead[name] = finite(found).mean() > finite(own).mean()
+    """Whether a generator is better than a control that should be best, or worse than one that should be worst."""
+    sign = 1.0 if bool(column.higher_is_better) is (info.expected == "best") else -1.0
+    own = values[column.key][info.name]
+    tests, beyond = {}, {}
+    for name in generators:
+        other = values[column.key][name]
+        both = np.isfinite(other) & np.isfinite(own)
+        tests[name] = paired_p_value(other[both], own[both])
+        beyond[name] = sign * finite(other).mean() > sign * finite(own).mean()
     adjusted = holm(tests)
-    return any(ahead[name] and (np.isnan(p) or p <= alpha) for name, p in adjusted.items())
+    return any(beyond[name] and (np.isnan(p) or p <= alpha) for name, p in adjusted.items())

@@ -13,6 +13,9 @@ from benchbench.statistics import Interval, seeds_needed, t_interval
 
 Lifts = npt.NDArray[np.float64]
 
+# Beyond this an estimate from a few seeds is no plan.
+MANY_SEEDS = 50
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -86,4 +89,7 @@ def _seeds_wanted(
     open_rows = [row for row in lifts if not plain[row].high < -margin]
     needed = [seeds_needed(lifts[row], margin, level, least_spread=least_spread) for row in open_rows]
     known = [count for count in needed if count is not None]
-    return f"needs about {max(1, *known, 1)} more seeds" if len(known) == len(needed) else "needs at least 2 seeds"
+    if len(known) < len(needed):
+        return "needs at least 2 seeds"
+    more = max(1, *known, 1)
+    return f"needs about {more} more seeds" if more <= MANY_SEEDS else f"needs more than {MANY_SEEDS} more seeds"

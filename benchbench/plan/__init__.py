@@ -1,11 +1,10 @@
 """From a benchmark file to cells, and from cells to content keys."""
 
-from benchbench.plan.cells import BASELINE, FULL, Cell, expand
+from benchbench.plan.cells import FULL, Cell, expand
 from benchbench.plan.inputs import Result, StageInputs
 from benchbench.plan.state import CellState, examine, goal_key, remember
 
 __all__ = [
-    "BASELINE",
     "FULL",
     "Cell",
     "CellState",

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchbench.config import Benchmark, GeneratorSpec
+from benchbench.config import BASELINE, Benchmark, GeneratorSpec
 from benchbench.config.check import did_you_mean
 from benchbench.errors import RequestError
 
-# The row of the classifier that is trained on real images alone: what every lift is measured from.
-BASELINE = "real"
 # The only data setting so far: all training images.
 FULL = "full"
 
@@ -50,8 +48,6 @@ def expand(benchmark: Benchmark, only: Sequence[str] = ()) -> list[Cell]:
         RequestError: If a name in ``only`` is no row.
     """
     rows = {spec.label: spec for spec in benchmark.generators}
-    if BASELINE in rows:
-        raise RequestError(f"a row is called {BASELINE!r}, which is the baseline's name; use another one after as:")
     for name in only:
         if name not in rows:
             raise RequestError(f"--only: no row is called {name!r} ({did_you_mean(name, rows)})")

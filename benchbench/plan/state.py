@@ -23,6 +23,15 @@ _WORDS = {
     "labels_code": "labelling code",
 }
 
+# Fields that are keys of earlier stages.
+_PARTS = {
+    "fit": "fit",
+    "sample": "sample",
+    "real": "features of real images",
+    "other": "sample",
+    "classifier": "classifier",
+}
+
 
 @dataclass(frozen=True)
 class CellState:
@@ -131,8 +140,8 @@ def _differences(old: Any, new: Any, path: tuple[str, ...]) -> Iterator[str]:
     elif old != new:
         field = path[-1]
         owner = path[-2] if len(path) > 1 else ""
-        if field in ("fit", "sample", "real", "other", "classifier"):
-            yield f"{field} changed"
+        if field in _PARTS:
+            yield f"{_PARTS[field]} changed"
         elif field in _WORDS or _is_digest(new):
             yield f"{owner} {_WORDS.get(field, field)} changed".strip()
         else:

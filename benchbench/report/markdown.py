@@ -37,6 +37,9 @@ class Markdown(Report):
             save(grid_figure(dossier.real, dossier.classes), figures / "real.png"),
         ]
         grids = [(row, dossier.grids[row.info.name]) for row in dossier.board.rows if row.info.name in dossier.grids]
+        for stale in (figures / "samples").glob("*.png"):  # of rows that are no longer on the board
+            if stale.stem not in dossier.grids:
+                stale.unlink()
         for row, grid in grids:
             written.append(save(grid_figure(grid, dossier.classes), figures / "samples" / f"{row.info.name}.png"))
         write_atomic(folder / "leaderboard.md", render(dossier).encode())

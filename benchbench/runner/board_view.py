@@ -31,4 +31,6 @@ def _cell(row: Row, key: str) -> str:
         return "-"
     if key == "lift":
         return percent(interval.mean)
+    if key == "cas":
+        return f"{100 * interval.mean:.1f} %"
     return f"{interval.mean:.4g}"

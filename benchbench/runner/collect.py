@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from benchbench.config import PluginSpec
@@ -12,6 +12,9 @@ from benchbench.leaderboard import Board, Column, Record, RowInfo, build_board
 from benchbench.plan import Cell, CellState, Result
 from benchbench.runner.workspace import Workspace
 from benchbench.types import Outcome, Status
+
+# An absolute path's folders, up to its last part.
+FOLDERS = re.compile(r"(?<![\w.~])/(?:[^\s/'\":,;]+/)+")
 
 
 def collect_board(work: Workspace, states: Sequence[CellState]) -> Board:
@@ -61,11 +64,9 @@ def distance_label(work: Workspace, metric: PluginSpec, extractor: PluginSpec) -
 
 def without_places(work: Workspace, text: str) -> str:
     """``text`` without the folders of this machine: reports are published."""
-    places = {work.data_dir: "DATA_DIR", work.store.root: "RUNS_DIR", Path.cwd(): ".", Path.home(): "~"}
-    for place, name in places.items():
-        if len(place.resolve().parts) > 1:
-            text = text.replace(str(place.resolve()), name)
-    return text
+    for place, name in ((work.data_dir, "DATA_DIR"), (work.store.root, "RUNS_DIR")):
+        text = text.replace(str(place.resolve()), name)
+    return FOLDERS.sub(".../", text)
 
 
 def _infos(work: Workspace, states: Sequence[CellState]) -> list[RowInfo]:

@@ -99,7 +99,7 @@ class LiveDisplay:
         self.done = 0
         self.began = time.monotonic()
         self._running: dict[str, Progress] = {}
-        self._live = Live(console=console, refresh_per_second=4, get_renderable=self._table)
+        self._live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._table)
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -108,7 +108,7 @@ class LiveDisplay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave the last table standing."""
+        """Take the table away: every end has its line above."""
         self._live.stop()
 
     def progress(self, progress: Progress) -> None:
@@ -127,7 +127,8 @@ class LiveDisplay:
     def _table(self) -> Table:
         elapsed = time.monotonic() - self.began
         left = elapsed / self.done * (self.total - self.done) if self.done else None
-        table = Table(title=f"{self.done} of {self.total} cells, {clock(elapsed)} gone, about {clock(left)} left")
+        ahead = "" if left is None else f", about {clock(left)} left"
+        table = Table(title=f"{self.done} of {self.total} cells, {clock(elapsed)} gone{ahead}")
         for heading in ("cell", "phase", "step", "losses", "left"):
             table.add_column(heading, no_wrap=heading != "losses")
         for progress in self._running.values():

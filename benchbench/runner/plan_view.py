@@ -67,12 +67,11 @@ def plan_table(work: Workspace, lines: Sequence[PlanLine]) -> None:
     console.print(table)
     waiting = [line for line in lines if line.state == "to run"]
     known = [line.seconds for line in waiting if line.seconds is not None]
-    cost = f"; at most {clock(sum(known))} of one worker's time" if known else ""
-    cost += (
-        f", and {len(waiting) - len(known)} cells of rows that have not run here" if len(known) < len(waiting) else ""
-    )
-    done = f"{len(lines) - len(waiting)} of {len(lines)} cells need no work"
-    console.print(f"{done}{cost}; results are kept in {work.store.root}", markup=False, highlight=False, soft_wrap=True)
+    cost = f", at most {clock(sum(known))} of one worker's time" if known else ""
+    new = len(waiting) - len(known)
+    cost += f"; no estimate for {new} of them, whose rows have not run here" if new else ""
+    text = f"{len(waiting)} of {len(lines)} cells to run{cost}; results are kept in {work.store.root}"
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _why(missing: dict[str, str]) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchbench.config import BASELINE
 from benchbench.downstream.labels import balanced_labels
 from benchbench.leaderboard import Board, Dossier
-from benchbench.plan import BASELINE, CellState
+from benchbench.plan import CellState
 from benchbench.runner.workspace import Workspace
 from benchbench.store import Entry
 from benchbench.store.files import load_array

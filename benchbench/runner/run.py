@@ -37,7 +37,7 @@ class Finished:
         computed: Cells that were run now.
         served: Cells that were complete before.
         failures: Cells that did not end ok, those of earlier runs included.
-        faults: Reports that could not be written, each with its reason.
+        faults: What could not be written, each with its reason.
     """
 
     board: Board
@@ -92,11 +92,13 @@ def run_benchmark(
             work.make("features", spec).check()
     check_writable(work.store.root, "--runs-dir")
     check_writable(out, "--out")
+    served = sum(state.done for state in states)
     if waiting:
         with _alone(work):
-            _compute(work, console, engine, waiting, jobs or default_jobs(work))
-    served = sum(state.done for state in states)
-    return report_benchmark(work, out, only=only, command=command, computed=len(waiting), served=served)
+            fault = _compute(work, console, engine, waiting, jobs or default_jobs(work))
+        done = report_benchmark(work, out, only=only, command=command, computed=len(waiting), served=served)
+        return replace(done, faults=(*fault, *done.faults))
+    return report_benchmark(work, out, only=only, command=command, served=served)
 
 
 @contextlib.contextmanager
@@ -125,14 +127,23 @@ def default_jobs(work: Workspace) -> int:
     return max(1, usable_cpus() // work.benchmark.limits.threads)
 
 
-def _compute(work: Workspace, console: Console, engine: Executor, waiting: Sequence[CellState], jobs: int) -> None:
-    """Run the waiting cells and record each one's end as it comes."""
-    tasks = [_task(work, state) for state in waiting]
+def _compute(
+    work: Workspace, console: Console, engine: Executor, waiting: Sequence[CellState], jobs: int
+) -> tuple[str, ...]:
+    """Run the waiting cells and record each one's end as it comes.
+
+    Returns:
+        Why the run stopped early, if the runs folder could no longer be written; the report is made all the same.
+    """
     by_name = {state.cell.name: state for state in waiting}
-    with make_display(console, len(tasks)) as display:
-        for outcome in engine.run(tasks, min(jobs, len(tasks)), display.progress):
-            ended = _record(work, by_name[outcome.name], outcome)
-            display.ended(ended)
+    try:
+        tasks = [_task(work, state) for state in waiting]
+        with make_display(console, len(tasks)) as display:
+            for outcome in engine.run(tasks, min(jobs, len(tasks)), display.progress):
+                display.ended(_record(work, by_name[outcome.name], outcome))
+    except OSError as error:
+        return (f"--runs-dir {work.store.root}: {error.strerror or error}; free some space, then run it again",)
+    return ()
 
 
 def report_benchmark(

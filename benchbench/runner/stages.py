@@ -105,6 +105,8 @@ class Stages:
         began = time.perf_counter()
         facts = generator.fit(own, context)
         self._synchronize()
+        state = generator.state_dict()
+        check_state(state, self.cell.row)
         meta = {
             "seconds": before + time.perf_counter() - began,
             "facts": _numbers(facts or {}),
@@ -112,7 +114,7 @@ class Stages:
             "peak_memory_bytes": self._peak_memory(),
             "environment": environment(self.work.device),
         }
-        return {"state.pt": state_bytes(generator.state_dict())}, meta
+        return {"state.pt": state_bytes(state)}, meta
 
     def _fitted(self) -> Generator:
         """The generator restored from the store: what samples is what was saved."""
@@ -261,6 +263,25 @@ class Stages:
             return int(torch.cuda.max_memory_allocated(self.work.device))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def check_state(state: object, who: str) -> None:
+    """What is stored must be readable without running code.
+
+    Raises:
+        DataError: If it holds anything but tensors, numbers, strings, lists and dicts.
+    """
+    if isinstance(state, Mapping):
+        for name, value in state.items():
+            check_state(value, f"{who}[{name!r}]")
+    elif isinstance(state, list | tuple):
+        for place, value in enumerate(state):
+            check_state(value, f"{who}[{place}]")
+    elif not isinstance(state, Tensor | str | bytes | int | float | None):
+        raise DataError(
+            f"{who}: state_dict holds a {type(state).__name__}, "
+            "expected only tensors, numbers, strings, lists and dicts"
+        )
 
 
 def _numbers(facts: Mapping[str, float]) -> dict[str, float]:

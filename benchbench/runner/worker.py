@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import re
 import sys
 import threading
 import time
@@ -31,6 +33,9 @@ from benchbench.runner.stages import Stages
 from benchbench.runner.workspace import Workspace, assemble, load_dataset
 from benchbench.store.files import read_json, write_json
 from benchbench.types import PARENT_VARIABLE, SLOT_VARIABLE, Status
+
+# Colours in a message are for a terminal, not for a report.
+ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 def payload(work: Workspace, cell: Cell) -> dict[str, Any]:
@@ -123,7 +128,9 @@ def status_of(error: BaseException) -> Status:
 
 def one_line(error: BaseException) -> str:
     """An error in one line of at most 500 characters; our own errors need no class name."""
-    text = " ".join(str(error).split())[:500]
+    text = " ".join(ANSI.sub("", str(error)).split())[:500]
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"{text}: the disk is full; free some space, then run it again with --retry-failed"
     if isinstance(error, TrainingHaltedError) and error.step:
         return f"step {error.step}: {text}"
     return text if isinstance(error, BenchbenchError) else f"{type(error).__name__}: {text}"
