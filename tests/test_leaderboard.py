@@ -95,7 +95,7 @@ def controls(holdout: float, noise: float) -> Board:
     rows = {
         "g": records("g", spread(1.0, 0.01), spread(0.9, 0.01)),
         "h": records("h", spread(holdout, 0.01), spread(0.9, 0.01)),
-        "n": records("n", spread(noise, 0.01), spread(0.1, 0.01)),
+        "n": records("n", spread(noise, 0.01)[::-1], spread(0.1, 0.01)),
         "copy": records("copy", spread(0.001, 0.0001), spread(0.1, 0.01)),
     }
     infos = [

@@ -291,7 +291,7 @@ BAD_REQUESTS = {
     ),
     "infinite setting": (
         ["run", "toy.yaml", "--set", "generators[0].config.weight=.inf"],
-        "toy.yaml:5: generators[0].config: holds an infinite number or NaN",
+        "--set: generators[0].config: holds an infinite number or NaN",
     ),
     "unknown kind": (["list", "generator"], "list: got 'generator', expected one of generators"),
     "out is a file": (["run", "toy.yaml", "--out", "toy.yaml"], "--out: toy.yaml/toy-board cannot be written"),
