@@ -35,22 +35,26 @@ if TYPE_CHECKING:
         NonSaturatingStep,
         Players,
         TrainStep,
+        augment,
         fit_loop,
         sample_in_blocks,
         to_float,
         to_uint8,
     )
     from benchbench.types import (
+        Augmentation,
         Classifier,
         Config,
         Dataset,
         DatasetSource,
         Executor,
         FeatureExtractor,
+        FeatureSets,
         FitContext,
         Generator,
         LabelledImages,
         Metric,
+        Output,
         Report,
         SampleContext,
     )
@@ -66,17 +70,18 @@ _HOMES = {
     ),
     "benchbench.seeding": "derive_seed numpy_generator torch_generator",
     "benchbench.training": (
-        "Ema Gan GanConfig Learner LoopResult NonSaturatingStep Players TrainStep fit_loop sample_in_blocks to_float "
-        "to_uint8"
+        "Ema Gan GanConfig Learner LoopResult NonSaturatingStep Players TrainStep augment fit_loop sample_in_blocks "
+        "to_float to_uint8"
     ),
     "benchbench.types": (
-        "Classifier Config Dataset DatasetSource Executor FeatureExtractor FitContext Generator "
-        "LabelledImages Metric Report SampleContext"
+        "Augmentation Classifier Config Dataset DatasetSource Executor FeatureExtractor FeatureSets FitContext "
+        "Generator LabelledImages Metric Output Report SampleContext"
     ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "Augmentation",
     "Classifier",
     "CollapsedError",
     "ConditionalBatchNorm",
@@ -91,6 +96,7 @@ __all__ = [
     "Ema",
     "Executor",
     "FeatureExtractor",
+    "FeatureSets",
     "FitContext",
     "Gan",
     "GanConfig",
@@ -102,6 +108,7 @@ __all__ = [
     "Metric",
     "MultiScaleFlow",
     "NonSaturatingStep",
+    "Output",
     "Players",
     "ProjectionHead",
     "Report",
@@ -111,6 +118,7 @@ __all__ = [
     "UnsupportedDataError",
     "Upsampler",
     "apply_spectral_norm",
+    "augment",
     "derive_seed",
     "fit_loop",
     "hookimpl",

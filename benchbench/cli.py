@@ -15,6 +15,11 @@ import typer
 from benchbench.errors import BenchbenchError, BenchmarkFileError, RequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from benchbench.leaderboard import Board
     from benchbench.runner.workspace import Workspace
 
 app = typer.Typer(
@@ -80,7 +85,7 @@ def run(
     except KeyboardInterrupt:
         typer.echo("benchbench: interrupted; what was finished is kept, the same command goes on from there", err=True)
         raise typer.Exit(130) from None
-    _print_board(console, done.board)
+    _print_boards(console, done.boards)
     counts = f"{done.computed} cells computed, {done.served} served from {runs_dir}"
     console.print(f"{counts}; report: {done.folder / 'leaderboard.md'}", markup=False, highlight=False, soft_wrap=True)
     if done.failures:
@@ -145,7 +150,7 @@ def report(
     check_writable(folder, "--out")
     done = report_benchmark(work, folder, command=_command(benchmark, setting, seeds, plugin, []))
     console = Console()
-    _print_board(console, done.board)
+    _print_boards(console, done.boards)
     console.print(f"report: {done.folder / 'leaderboard.md'}", markup=False, highlight=False, soft_wrap=True)
     for fault in done.faults:
         typer.secho(f"benchbench: {fault}", err=True, fg="red")
@@ -271,10 +276,11 @@ def _shown(word: str) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else path.name
 
 
-def _print_board(console: object, board: object) -> None:
+def _print_boards(console: Console, boards: Sequence[Board]) -> None:
     from benchbench.runner.board_view import print_board
 
-    print_board(console, board)  # type: ignore[arg-type]
+    for board in boards:
+        print_board(console, board)
 
 
 def main() -> None:

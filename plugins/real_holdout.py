@@ -37,7 +37,7 @@ class RealHoldout(bb.Generator):
 
     name = "real_holdout"
     role = "control"
-    expected: ClassVar[Literal["best", "worst"] | None] = "best"
+    expected: ClassVar[Literal["best", "worst", "copied"] | None] = "best"
     fit_split: ClassVar[Literal["train", "val"]] = "val"
 
     def fit(self, train: bb.LabelledImages, ctx: bb.FitContext) -> None:

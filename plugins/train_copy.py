@@ -14,7 +14,7 @@ class TrainCopy(RealHoldout):
 
     name = "train_copy"
     fit_split = "train"
-    expected = None
+    expected = "copied"
 
 
 @bb.hookimpl

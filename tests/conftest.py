@@ -74,6 +74,8 @@ seeds: [0]
 protocol:
   features: [{name: domain, config: {steps: 30}}]
   metrics: [fd]
+  classical: null
+  curve: [0.5]
   classifier_steps: 20
 """
 

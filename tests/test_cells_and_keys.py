@@ -79,7 +79,7 @@ def test_the_plan_says_which_setting_changed(finished: Bench) -> None:
 def test_other_classifier_steps_retrain_classifiers_but_no_generator(finished: Bench) -> None:
     missing = to_compute(finished, "--set", "protocol.classifier_steps=21")
     assert missing == {
-        "real-seed0": {"real"},
+        "real-seed0": {"real", "oversampled", "real_part 0.5"},
         "toy-seed0": {"synthetic", "mixed 1", "agreement"},
         "noise-seed0": {"synthetic", "mixed 1", "agreement"},
     }
@@ -106,5 +106,29 @@ def test_only_names_rows_and_leaves_the_others_in_the_report(finished: Bench) ->
 
 
 def without_times(results: dict[str, object]) -> list[dict[str, object]]:
-    measured = ("fit_seconds", "images_per_second", "peak_memory_bytes")
+    measured = ("fit_seconds", "sample_seconds", "images_per_second", "peak_memory_bytes")
     return [row for row in results["rows"] if row["metric"] not in measured]  # type: ignore[attr-defined, index]
+
+
+def test_another_fraction_runs_that_fraction_alone(finished: Bench) -> None:
+    missing = to_compute(finished, "--set", "settings.fractions=[1.0, 0.25]")
+    assert set(missing) == {f"{row}-seed0-fraction-0.25" for row in ("real", "toy", "noise")}
+    # the floor is that of the whole: the ruler and both splits are the same
+    assert "fd domain" not in missing["real-seed0-fraction-0.25"]
+
+
+def test_another_classifier_seed_trains_that_one_alone(finished: Bench) -> None:
+    missing = to_compute(finished, "--set", "protocol.classifier_seeds=2")
+    assert missing["toy-seed0"] == {"synthetic (1)", "mixed 1 (1)", "agreement (1)"}
+    assert missing["real-seed0"] == {"real (1)", "oversampled (1)", "real_part 0.5 (1)"}
+
+
+def test_other_augmentation_retrains_the_augmented_arms_alone(finished: Bench) -> None:
+    missing = to_compute(finished, "--set", "protocol.classical={flip: false}")
+    assert missing == {"real-seed0": {"classical"}, "toy-seed0": {"classical_mixed 1"}}
+
+
+def test_another_ratio_samples_again_but_refits_nothing(finished: Bench) -> None:
+    missing = to_compute(finished, "--set", "protocol.ratios=[1.0, 2.0]")
+    assert "fit" not in missing["toy-seed0"]
+    assert {"sample", "mixed 1", "mixed 2"} <= missing["toy-seed0"]

@@ -55,6 +55,29 @@ def test_a_good_file_with_its_shorthands(tmp_path: Path, registry: Registry) -> 
     assert benchmark.protocol.features[0].name == "domain"
 
 
+def test_a_row_can_only_see_more_where_there_is_more_to_see(problems: Problems) -> None:
+    row = "generators: [noise, {name: vae, generator_data: full}]"
+    text = GOOD.replace("generators: [noise, {name: dcgan, labels: per_class, as: dcgan-c}]", row)
+    (problem,) = problems(text)
+    assert (
+        "b.yaml:3: generators[1].generator_data: there are no images besides those that the classifier has" in problem
+    )
+    assert "settings: {fractions: [0.1]}" in problem
+    assert problems(text + "settings: {fractions: [0.1, 1.0]}\n") == []
+    assert problems(text + "settings: {imbalance: [10]}\n") == []
+    control = text.replace("vae, generator_data", "noise, as: n, generator_data") + "settings: {fractions: [0.1]}\n"
+    assert "noise is a control, which has no transfer track" in problems(control)[0]
+
+
+def test_settings_are_checked(problems: Problems) -> None:
+    assert "settings.fractions[0]: got 0" in problems(GOOD + "settings: {fractions: [0]}\n")[0]
+    assert "settings.fractions[1]: got 1.5" in problems(GOOD + "settings: {fractions: [0.5, 1.5]}\n")[0]
+    assert "settings.imbalance[0]: got 0.5" in problems(GOOD + "settings: {imbalance: [0.5]}\n")[0]
+    assert "did you mean 'fractions'" in problems(GOOD + "settings: {fraction: [0.5]}\n")[0]
+    assert "protocol.classical.rotation: got 999" in problems(GOOD + "protocol: {classical: {rotation: 999}}\n")[0]
+    assert problems(GOOD + "protocol: {classical: null, curve: [], classifier_seeds: 2}\n") == []
+
+
 def test_all_faults_at_once_in_file_order(problems: Problems) -> None:
     text = """\
 name: board
@@ -118,7 +141,7 @@ def test_overrides_are_checked_like_the_file(problems: Problems) -> None:
     assert problems(GOOD, "seeds=2", "generators[0].config={}", "budget.max_steps=10") == []
     assert problems(GOOD, "budget.max_stps=10") == ["--set: budget.max_stps: unknown key (did you mean 'max_steps'?)"]
     assert problems(GOOD, "fob.bar=1") == [
-        "--set: fob: unknown key (known: budget, dataset, generators, limits, name, plugins, protocol, seeds)"
+        "--set: fob: unknown key (known: budget, dataset, generators, limits, name, plugins, protocol, seeds, settings)"
     ]
     assert problems(GOOD, "dataset.config.x=1") == ["--set: dataset.config.x: unknown key"]
     assert problems(GOOD, "generators[7].as=x") == ["--set: generators[7].as: no such place in the benchmark file"]

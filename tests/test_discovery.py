@@ -30,7 +30,9 @@ def test_the_project_brings_its_own_through_entry_points() -> None:
         registry.names("generators")
     )
     assert {"domain", "efficientnet_lite0", "inception"} <= set(registry.names("features"))
-    assert {"fd", "kid"} <= set(registry.names("metrics"))
+    assert {"fd", "fd_infinity", "kid", "prdc", "memorization", "authenticity", "data_copying"} <= set(
+        registry.names("metrics")
+    )
     assert registry.get("generators", "vae").source == "benchbench_plugins.vae"
 
 
@@ -53,6 +55,11 @@ BROKEN = {
     "wrong_arguments.py": (
         "import benchbench as bb\n@bb.hookimpl\ndef benchbench_generators(registry):\n    return []\n",
         "registry",
+    ),
+    "silent_metric.py": (
+        "import benchbench as bb\nclass M(bb.Metric):\n    name = 'm'\n    def compute(self, sets, rng): ...\n"
+        "@bb.hookimpl\ndef benchbench_metrics():\n    return [M]\n",
+        "M.outputs is None, expected a tuple of benchbench.Output",
     ),
     "not_a_list.py": (
         "import benchbench as bb\n@bb.hookimpl\ndef benchbench_generators():\n    return 3\n",

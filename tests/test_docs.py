@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from pydantic import BaseModel
 
 from benchbench.config import load_benchmark
+from benchbench.config.schema import Benchmark, BudgetSpec, GeneratorSpec, Limits, Protocol, SettingsSpec
 from benchbench.discovery import load_registry
+from benchbench.errors import DataError
+from benchbench.types import Augmentation, FeatureSets
 
 ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+ARMS = ["real", "real_part", "classical", "oversampled", "synthetic", "mixed", "classical_mixed", "agreement"]
+
+
+def example(name: str) -> ModuleType:
+    """A module of docs/examples."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs/examples" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+MEAN_SHIFT = example("mean_shift")
 
 
 def benchbench(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -31,14 +52,47 @@ def benchbench(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_the_example_generator_stands_in_a_leaderboard(tmp_path: Path) -> None:
+def test_the_example_generator_and_metric_stand_in_a_leaderboard(tmp_path: Path) -> None:
     example = ROOT / "docs/examples/blend.yaml"
-    quick = ["--set", "protocol.classifier_steps=60", "--seeds", "1"]
-    done = benchbench(tmp_path, "run", str(example), *quick)
+    metric = ["--plugin", str(ROOT / "docs/examples/mean_shift.py"), "--set", "protocol.metrics=[fd, mean_shift]"]
+    quick = ["--set", "protocol.classifier_steps=60", "--set", "protocol.curve=[]", "--seeds", "1"]
+    done = benchbench(tmp_path, "run", str(example), *metric, *quick)
     assert done.returncode == 0, done.stdout + done.stderr
     page = (tmp_path / "reports/blend/leaderboard.md").read_text()
     assert "**blend**" in page
     assert r"**blend\_light**" in page
+    rows = json.loads((tmp_path / "reports/blend/results.json").read_text())["rows"]
+    shift = {row["generator"]: row["value"] for row in rows if row["metric"] == "Mean shift[domain]"}
+    assert set(shift) == {"real", "blend", "blend_light", "real_holdout", "noise"}
+    assert shift["noise"] > shift["blend"] > shift["real_holdout"]
+    of_class = [row["class_name"] for row in rows if row["metric"] == "Mean shift of class[domain]"]
+    assert len(of_class) == 10 * len(shift) and len(set(of_class)) == 10
+
+
+def test_the_example_metric_estimates_the_squared_distance_of_means_without_bias() -> None:
+    """Against the distance that is known, from few images, where the plain distance of means is far off."""
+    rng = np.random.default_rng(0)
+    n, m, d, shift, trials = 6, 9, 4, 0.5, 20_000
+    real, synthetic = rng.normal(size=(trials, n, d)), rng.normal(shift, 2.0, (trials, m, d))
+    found = np.array([MEAN_SHIFT.mean_shift(*pair) for pair in zip(real, synthetic, strict=True)])
+    assert abs(found.mean() - d * shift**2) < 4 * found.std() / np.sqrt(trials)
+    plain = ((real.mean(axis=1) - synthetic.mean(axis=1)) ** 2).sum(axis=1)
+    assert plain.mean() > 2 * d * shift**2
+
+
+def test_the_example_metric_looks_at_each_class_by_its_labels() -> None:
+    rng = np.random.default_rng(1)
+    labels = np.repeat([0, 1], 50)
+    real, synthetic = rng.normal(size=(100, 3)), rng.normal(size=(100, 3)) + 10.0 * labels[:, None]
+    mixed = rng.permutation(100)
+    sets = FeatureSets(real, synthetic[mixed], labels, labels[mixed], 2)
+    values = MEAN_SHIFT.MeanShift().compute(sets, rng)
+    assert values["mean_shift_of_class"] == [
+        pytest.approx(MEAN_SHIFT.mean_shift(real[labels == label], synthetic[labels == label])) for label in (0, 1)
+    ]
+    assert abs(values["mean_shift_of_class"][0]) < 1 < 250 < values["mean_shift_of_class"][1]
+    with pytest.raises(DataError, match="got 1 images, expected at least 2"):
+        MEAN_SHIFT.MeanShift().compute(FeatureSets(real[:1], synthetic, labels[:1], labels, 2), rng)
 
 
 @pytest.mark.slow
@@ -53,8 +107,9 @@ def test_the_example_dataset_reads_a_folder_of_images(tmp_path: Path) -> None:
                 pixels[..., place] += 120
                 Image.fromarray(pixels).save(folder / f"{index}.png")
     example = ROOT / "docs/examples/folder.yaml"
-    quick = ["--set", "budget.max_steps=5", "--set", "protocol.classifier_steps=20", "--seeds", "1"]
-    quick += ["--set", "generators=[{name: vae, config: {width: 8}}, real_holdout, noise]"]
+    quick = ["--set", "budget.max_steps=5", "--set", "protocol.classifier_steps=20", "--set", "protocol.curve=[]"]
+    quick += ["--set", "protocol.features=[{name: domain, config: {steps: 50}}]"]
+    quick += ["--seeds", "1", "--set", "generators=[{name: vae, config: {width: 8}}, real_holdout, noise]"]
     done = benchbench(tmp_path, "run", str(example), *quick)
     assert done.returncode == 0, done.stdout + done.stderr
     manifest = json.loads((tmp_path / "reports/my-images/manifest.json").read_text())
@@ -93,6 +148,58 @@ def test_the_documented_benchmark_file_is_valid(tmp_path: Path) -> None:
     }
     path.write_text(yaml.safe_dump(bare))
     assert load_benchmark(path, registry) == documented
+
+
+def test_the_documented_benchmark_file_has_every_key() -> None:
+    """Of the file, its blocks, a row and the augmentation."""
+    text = (ROOT / "docs/benchmark-files.md").read_text().split("```yaml\n")[1].split("```")[0]
+    data = yaml.safe_load(text)
+
+    def keys(model: type[BaseModel]) -> set[str]:
+        return {field.alias or name for name, field in model.model_fields.items()}
+
+    assert set(data) == keys(Benchmark)
+    for name, model in {"settings": SettingsSpec, "protocol": Protocol, "budget": BudgetSpec, "limits": Limits}.items():
+        assert set(data[name]) == keys(model), name
+    assert set(data["generators"][1]) == keys(GeneratorSpec)
+    assert set(data["protocol"]["classical"]) == keys(Augmentation)
+
+
+@pytest.mark.parametrize("kind", ["metrics", "datasets", "features"])
+def test_every_shipped_plugin_is_in_the_benchmark_file_guide(kind: str) -> None:
+    text = (ROOT / "docs/benchmark-files.md").read_text()
+    missing = [name for name in load_registry().names(kind) if f"| `{name}` |" not in text]
+    assert not missing
+
+
+def test_the_protocol_speaks_of_every_arm_metric_output_and_control() -> None:
+    text = (ROOT / "docs/protocol.md").read_text()
+    registry = load_registry()
+    controls = [name for name in registry.names("generators") if registry.is_control(name)]
+    wanted = [f"(`{name}`)" for name in registry.names("metrics")] + [f"| `{name}` |" for name in (*ARMS, *controls)]
+    assert [word for word in wanted if word not in text] == []
+
+
+def test_the_readme_names_every_shipped_generator() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert [name for name in load_registry().names("generators") if f"| `{name}` |" not in text] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_link_in_a_page_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)]*))?\)", page.read_text())
+    broken = []
+    for target, anchor in links:
+        file = page.parent / target if target else page
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            broken.append(f"{target}#{anchor}")
+    assert not broken
+
+
+def anchors(page: Path) -> set[str]:
+    """Those of its headings, as a code host makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "benchmarks").glob("*.yaml")), ids=lambda path: path.name)

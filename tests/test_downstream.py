@@ -15,7 +15,7 @@ from sklearn import metrics as reference
 from torch import Tensor
 
 import benchbench as bb
-from benchbench.downstream.arms import confusion_matrix, evaluate, mixed_arm, synthetic_arm
+from benchbench.downstream.arms import confusion_matrix, evaluate
 from benchbench.downstream.cnn_small import CnnSmall
 from benchbench.downstream.labels import PerClass, PseudoLabel, balanced_labels, balanced_subset, labelled
 from benchbench.types import Budget
@@ -166,17 +166,6 @@ def test_evaluate_counts_by_true_class() -> None:
     assert result.confusion[0] == [5, 5, 0, 0]
 
 
-def test_arms_take_what_they_should() -> None:
-    real, synthetic = shades(10), shades(30)
-    assert len(synthetic_arm(real, synthetic)) == 40
-    mixed = mixed_arm(real, synthetic, 0.5)
-    assert len(mixed) == 60
-    assert torch.equal(mixed.images[:40], real.images)
-    assert torch.equal(mixed.images[40:], synthetic.images[:20])
-    with pytest.raises(bb.DataError, match="needs 400 synthetic images, got 120"):
-        mixed_arm(real, synthetic, 10)
-
-
 def test_the_classifier_learns_and_is_restored_and_reproducible() -> None:
     train = shades()
     classifier = CnnSmall(CnnSmall.Config(width=4))
@@ -204,3 +193,50 @@ def test_the_initialisation_is_the_same_in_every_arm() -> None:
 
     assert torch.allclose(weights(real, 1), weights(other, 1), atol=1e-6)
     assert not math.isclose(float((weights(real, 1) - weights(real, 2)).abs().max()), 0.0, abs_tol=1e-3)
+
+
+def test_arms_of_one_size_see_the_same_places_in_the_same_order() -> None:
+    """The batch order depends on the seed and on how many images there are, on nothing else."""
+    seen: list[list[int]] = []
+
+    class Recorder:
+        def step(self, images: Tensor, labels: Tensor, index: int, total: int) -> Mapping[str, Tensor]:
+            seen[-1] += labels.tolist()
+            return {}
+
+        def state_dict(self) -> dict[str, Any]:
+            return {}
+
+        def load_state_dict(self, state: dict[str, Any]) -> None:
+            pass
+
+    blank = torch.zeros(40, 1, 8, 8, dtype=torch.uint8)
+    for images in (blank, blank + 9):  # the label says which place it is
+        seen.append([])
+        places = bb.LabelledImages(images, torch.arange(40), tuple(map(str, range(40))))
+        bb.fit_loop(Recorder(), places, context(3), steps=5, batch_size=16, phase="classifier")
+    assert seen[0] == seen[1]
+    assert len(set(seen[0])) == 40
+
+
+def test_augmentation_changes_every_batch_and_resumes() -> None:
+    batches: list[Tensor] = []
+
+    class Recorder:
+        def step(self, images: Tensor, labels: Tensor, index: int, total: int) -> Mapping[str, Tensor]:
+            batches.append(images)
+            return {}
+
+        def state_dict(self) -> dict[str, Any]:
+            return {}
+
+        def load_state_dict(self, state: dict[str, Any]) -> None:
+            pass
+
+    def change(images: Tensor, generator: torch.Generator) -> Tensor:
+        return torch.randint(0, 256, images.shape, generator=generator, dtype=torch.uint8)
+
+    for steps in (4, 2):
+        bb.fit_loop(Recorder(), shades(), context(augment=change), steps=steps, batch_size=8)
+    assert len({float(batch.sum()) for batch in batches[:4]}) == 4
+    assert all(torch.equal(first, second) for first, second in zip(batches[:2], batches[4:], strict=True))

@@ -24,7 +24,8 @@ from benchbench.features.domain import Domain
 from benchbench.features.efficientnet_lite0 import EfficientnetLite0, principal_axes
 from benchbench.features.inception import Inception
 from benchbench.seeding import torch_generator
-from benchbench.types import FitContext, LabelledImages
+from benchbench.training.classification import in_batches
+from benchbench.types import FitContext, LabelledImages, ProbabilityModel
 
 CPU = torch.device("cpu")
 CIFAR = Path(__file__).resolve().parents[2] / "shared" / "data" / "cifar10"
@@ -121,6 +122,17 @@ def test_domain_survives_the_disk(domain, digits):
     assert np.array_equal(restored.extract(images, CPU), domain.extract(images, CPU))
 
 
+def test_domain_probabilities_are_those_of_the_network_on_the_images(domain, digits):
+    images = digits.val.images
+    assert isinstance(domain, ProbabilityModel)
+    got = domain.probabilities(domain.extract(images, CPU))
+    expected = in_batches(domain.network, images, CPU).softmax(dim=1).numpy()
+    assert got.shape == (len(images), 10) and got.dtype == np.float32
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+    np.testing.assert_allclose(got.sum(axis=1), 1.0, rtol=1e-5)
+    assert (got.argmax(axis=1) == digits.val.labels.numpy()).mean() > 0.8
+
+
 def nearest_centroid(extractor, train, test):
     """Accuracy of the nearest class mean: what a probe without any training sees."""
     known, asked = extractor.extract(train.images, CPU), extractor.extract(test.images, CPU)
@@ -191,6 +203,21 @@ def test_inception_is_pytorch_fids(monkeypatch, random_weights, channels, size):
     assert got.shape == (3, 2048) and got.dtype == np.float32
     assert expected.std() > 0.01
     np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4 * expected.std())
+
+
+def test_inception_probabilities_are_those_of_torch_fidelitys_unbiased_logits(random_weights):
+    module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    names = ["2048", "logits_unbiased"]
+    reference = module.FeatureExtractorInceptionV3("inception", names, feature_extractor_weights_path=random_weights[1])
+    features, logits = reference(noise(3, size=299))
+    extractor = Inception()
+    extractor.fit(noise_data(2), context())
+    assert isinstance(extractor, ProbabilityModel)
+    got = extractor.probabilities(features.numpy())
+    assert got.shape == (3, 1008) and got.dtype == np.float32
+    assert logits.std(dim=1).min() > 0.1
+    np.testing.assert_allclose(got, logits.softmax(dim=1).numpy(), rtol=1e-4)
+    np.testing.assert_allclose(got.sum(axis=1), 1.0, rtol=1e-5)
 
 
 def test_inception_from_the_data_dir_and_from_the_config(monkeypatch, random_weights, tmp_path):

@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchbench.leaderboard import Board, Column, Record, RowInfo, build_board
+from benchbench.leaderboard import Board, Column, Record, RowInfo, Rules, SettingInfo, build_board
+from benchbench.leaderboard.trust import copies
 from benchbench.leaderboard.verdict import decide
+from benchbench.leaderboard.worth import LearningCurve
 from benchbench.types import Outcome, Status
 
-FD = Column("FD[x]", "FD[x]", False, "FD[x]")
+FD = Column("FD[x]", "FD[x]", False, "FD[x]", output="fd", features="x", distance=True)
+COPIED = Column("Copied[x]", "Copied[x]", False, "Copied[x]", output="memorized", features="x")
+SETTING = SettingInfo("full", "all training images", 1000, 100, 100, True)
 SEEDS = (0, 1, 2, 3)
 
 
@@ -32,14 +36,14 @@ def records(row: str, fd: list[float], cas: list[float], lift: dict[float, list[
 
 
 def board(rows: dict[str, list[Record]], infos: list[RowInfo], **extra: object) -> Board:
-    settings = {"rank_by": "cas", "margin": 0.01, "level": 0.95, **extra}
+    settings = {"metrics": [FD, COPIED], "curves": {}, "rules": Rules("cas", 0.01, 0.95), **extra}
     return build_board(
         benchmark="b",
         dataset="d",
+        setting=SETTING,
         seeds=SEEDS,
         infos=infos,
         records=[record for found in rows.values() for record in found],
-        distances=[FD],
         **settings,  # type: ignore[arg-type]
     )
 
@@ -210,3 +214,146 @@ def test_the_best_of_many_equals_is_not_recommended_too_often() -> None:
         found = {str(row): rng.normal(0, 0.01, 5) for row in range(10)}
         wrong += decide(found, dict.fromkeys(found, 1.0), 0.01, 0.95).kind == "augment"
     assert wrong / 400 <= 0.05
+
+
+def arm(row: str, name: str, values: list[float], ratio: float | None = None, **extra: object) -> list[Record]:
+    """Records of one arm, one a seed."""
+    fields = {"metric": "accuracy", "higher_is_better": True, "n": 300, **extra}
+    return [
+        Record(row, seed, "full", value=value, arm=name, ratio=ratio, **fields)  # type: ignore[arg-type]
+        for seed, value in zip(SEEDS, values, strict=True)
+    ]
+
+
+def test_classifier_seeds_of_a_cell_are_averaged() -> None:
+    first = arm("g", "synthetic", [0.90, 0.91, 0.92, 0.93], classifier_seed=0)
+    second = arm("g", "synthetic", [0.80, 0.81, 0.82, 0.83], classifier_seed=1)
+    (row,) = board({"g": first + second}, [info("g")]).rows
+    assert row.values["cas"].n == 4
+    assert row.values["cas"].mean == pytest.approx(0.865)
+
+
+def test_numbers_of_single_classes_stay_out_of_the_means() -> None:
+    whole = arm("g", "synthetic", spread(0.9, 0.01))
+    of_class = arm("g", "synthetic", spread(0.1, 0.01), class_name="cat")
+    (row,) = board({"g": whole + of_class}, [info("g")]).rows
+    assert row.values["cas"].mean == pytest.approx(0.9)
+
+
+def test_the_transfer_track_is_ranked_and_judged_apart() -> None:
+    rows = {
+        "poor": records("poor", spread(2, 0.01), spread(0.7, 0.001), {1.0: spread(0.0, 0.0005)}),
+        "rich": records("rich", spread(1, 0.01), spread(0.9, 0.001), {1.0: spread(0.05, 0.001)}),
+    }
+    made = board(rows, [info("poor"), info("rich", generator_data="full")])
+    assert [row.info.name for row in made.of_track("strict")] == ["poor"]
+    assert made.of_track("strict")[0].ranks["cas"] == 1
+    assert made.of_track("transfer")[0].ranks["cas"] == 1
+    assert made.verdict.kind == "no_effect"
+    assert made.verdict.row == "poor"
+    assert made.transfer is not None
+    assert made.transfer.kind == "augment"
+    assert board({"poor": rows["poor"]}, [info("poor")]).transfer is None
+
+
+def test_generators_that_saw_more_do_not_discredit_the_held_out_control() -> None:
+    rows = {
+        "g": records("g", spread(1.0, 0.01), spread(0.9, 0.01)),
+        "rich": records("rich", spread(0.1, 0.01), spread(0.9, 0.01)),
+        "h": records("h", spread(0.5, 0.01), spread(0.9, 0.01)),
+        "n": records("n", spread(50.0, 0.01), spread(0.1, 0.01)),
+    }
+    infos = [info("g"), info("h", "control", expected="best"), info("n", "control", expected="worst")]
+    assert board(rows, [*infos, info("rich", generator_data="full")]).warnings == ()
+    assert board(rows, [*infos, info("rich")]).warnings == ("h does not come out best by FD[x]",)
+
+
+def test_lift_over_classical_augmentation_has_its_own_ratio_and_verdict() -> None:
+    found = records("g", spread(1, 0.1), spread(0.9, 0.01), {1.0: spread(0.05, 0.001)})
+    for ratio, lift, val in ((0.5, 0.02, 0.9), (1.0, -0.03, 0.8)):
+        found += arm("g", "classical_mixed", spread(lift, 0.001), ratio, metric="lift")
+        found += arm("g", "classical_mixed", [val] * 4, ratio, metric="val_accuracy")
+    made = board({"g": found}, [info("g")])
+    (row,) = made.rows
+    assert (row.ratio, row.classical_ratio) == (1.0, 0.5)
+    assert row.values["lift_classical"].mean == pytest.approx(0.02)
+    assert made.beside_classical is not None
+    assert made.beside_classical.text.startswith("augment with g at ratio 0.5: +2.00")
+    assert board({"g": records("g", spread(1, 0.1), spread(0.9, 0.01))}, [info("g")]).beside_classical is None
+
+
+def test_treatments_of_real_images_are_rows_beside_the_baseline() -> None:
+    real = arm("real", "real", spread(0.9, 0.01)) + arm("real", "classical", spread(0.93, 0.01))
+    real += arm("real", "classical", spread(0.03, 0.01), metric="lift")
+    made = board({"real": real}, [info("real", "baseline")])
+    assert [row.info.name for row in made.rows] == ["real", "real, classical augmentation"]
+    assert made.real_accuracy == pytest.approx(0.9)
+    assert made.rows[1].values["cas"].mean == pytest.approx(0.93)
+    assert made.rows[1].values["lift"].mean == pytest.approx(0.03)
+
+
+def flagged(**shares: float) -> Board:
+    rows = {name: records(name, spread(1.0, 0.01), spread(0.9, 0.01)) for name in shares}
+    for name, share in shares.items():
+        rows[name] += [Record(name, seed, "full", "Copied[x]", share, False, 300) for seed in SEEDS]
+    kinds = {
+        "holdout": info("holdout", "control", expected="best"),
+        "noise": info("noise", "control", expected="worst"),
+        "copy": info("copy", "control", expected="copied"),
+    }
+    return board(rows, [kinds.get(name, info(name)) for name in rows])
+
+
+def test_the_memorization_flag_and_the_controls_that_vouch_for_it() -> None:
+    made = flagged(g=0.2, holdout=0.012, noise=0.0, copy=1.0)
+    assert {row.info.name: row.memorizes for row in made.rows} == {
+        "g": True,
+        "holdout": False,
+        "noise": False,
+        "copy": True,
+    }
+    assert made.warnings == ()
+    assert flagged(g=0.0, holdout=0.3, noise=0.0, copy=0.01).warnings == (
+        "the memorization flag takes the held-out images of holdout for copies",
+        "the memorization flag does not see that copy copies the training images",
+    )
+
+
+def test_the_flag_needs_to_be_sure() -> None:
+    assert not copies(np.array([0.06]), 100, 0.95)  # 6 of 100: the interval begins at 0.022
+    assert copies(np.array([0.06] * 100), 100, 0.95)
+    assert copies(np.array([1.0]), 30, 0.95)
+
+
+def test_a_metric_that_orders_rows_as_lift_does_correlates() -> None:
+    rows = {
+        name: records(name, spread(10.0 - step, 0.01), spread(0.9, 0.01), {1.0: spread(0.01 * step, 0.0001)})
+        for step, name in enumerate("abcdef")
+    }
+    made = board(rows, [info(name) for name in rows], metrics=[FD])
+    (found,) = made.correlations
+    assert found.column == FD
+    assert found.rho.mean == pytest.approx(1.0)  # lower is better, and goes with a higher lift
+    assert found.rho.n == 6
+
+
+def test_worth_is_read_off_the_learning_curve() -> None:
+    curve = LearningCurve.measured([100, 200, 400, 800], [0.6, 0.7, 0.8, 0.9])
+    found = arm("g", "synthetic", [0.7, 0.7, 0.7, 0.7]) + arm("g", "mixed", [0.85] * 4, 1.0)
+    found += arm("g", "mixed", [0.9] * 4, 1.0, metric="val_accuracy")
+    (row,) = board({"g": found}, [info("g")], curves=dict.fromkeys(SEEDS, curve)).rows
+    assert row.worth_alone is not None
+    assert row.worth_added is not None
+    assert row.worth_alone.value == pytest.approx(200)
+    assert row.worth_added.value == pytest.approx(400 * 2**0.5)
+
+
+def test_the_front_has_no_row_that_another_beats_in_lift_and_seconds() -> None:
+    def costly(name: str, lift: float, seconds: float) -> list[Record]:
+        found = records(name, spread(1, 0.1), spread(0.9, 0.01), {1.0: spread(lift, 0.0001)})
+        times = [("fit_seconds", seconds), ("sample_seconds", 1.0)]
+        return found + [Record(name, seed, "full", key, value) for seed in SEEDS for key, value in times]
+
+    rows = {"cheap": costly("cheap", 0.01, 5), "dear": costly("dear", 0.03, 90), "beaten": costly("beaten", 0.0, 60)}
+    made = board(rows, [info(name) for name in rows])
+    assert {row.info.name for row in made.rows if row.pareto} == {"cheap", "dear"}

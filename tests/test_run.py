@@ -26,10 +26,12 @@ def test_the_reports_agree_with_each_other(finished: Bench) -> None:
     results = finished.results()
     assert set(results) == {"schema_version", "benchmark", "protocol_fingerprint", "rows"}
     needed = "generator seed setting metric value higher_is_better n status arm ratio classifier"
+    needed += " classifier_seed train_images class_name"
     assert all(" ".join(row) == needed for row in results["rows"])
     table = {line["row"]: line for line in csv.DictReader((folder / "leaderboard.csv").open())}
-    assert list(table) == ["toy", "real", "noise"]
-    value = {(row["generator"], row["metric"], row["arm"]): row["value"] for row in results["rows"]}
+    assert list(table) == ["toy", "real", "real, oversampled", "noise"]
+    whole = [row for row in results["rows"] if row["class_name"] is None]
+    value = {(row["generator"], row["metric"], row["arm"]): row["value"] for row in whole}
     assert float(table["toy"]["FD[domain]"]) == value["toy", "FD[domain]", None]
     assert float(table["toy"]["lift"]) == value["toy", "accuracy", "mixed"] - value["real", "accuracy", "real"]
     assert value["toy", "lift", "mixed"] == float(table["toy"]["lift"])
@@ -65,7 +67,7 @@ def test_the_same_store_gives_the_same_reports(finished: Bench) -> None:
 def test_the_same_seed_gives_the_same_bits(bench: Bench, finished_store: Path) -> None:
     bench.run()
     first = json.loads((finished_store / "reports/toy-board/results.json").read_text())
-    measured = ("fit_seconds", "images_per_second", "peak_memory_bytes")
+    measured = ("fit_seconds", "sample_seconds", "images_per_second", "peak_memory_bytes")
     assert [row for row in bench.results()["rows"] if row["metric"] not in measured] == [
         row for row in first["rows"] if row["metric"] not in measured
     ]
@@ -98,8 +100,8 @@ MISBEHAVIOUR = {
     "leaks": ("fit", "open('/nowhere/secret/place.txt')", "failed", ".../place.txt"),
     "scribbles": ("fit", RUBBISH, "failed", SILENT.format(0)),
     "floats": ("sample", "return x.float()", "failed", "dtype torch.float32, expected torch.uint8"),
-    "short": ("sample", "return x[:-1]", "failed", r"gave shape (1196, 1, 8, 8), expected (1197, 1, 8, 8)"),
-    "constant": ("sample", "return x * 0", "collapsed", "all 1197 samples are one and the same image"),
+    "short": ("sample", "return x[:-1]", "failed", r"gave shape (1512, 1, 8, 8), expected (1513, 1, 8, 8)"),
+    "constant": ("sample", "return x * 0", "collapsed", "all 1513 samples are one and the same image"),
 }
 
 
@@ -203,10 +205,9 @@ import benchbench as bb
 
 class Bad(bb.Metric):
     name = "bad"
-    label = "BAD"
-    higher_is_better = False
+    outputs = (bb.Output("bad", "BAD", higher_is_better=False),)
 
-    def compute(self, real, synthetic, rng):
+    def compute(self, sets, rng):
         raise ZeroDivisionError("no")
 
 @bb.hookimpl
@@ -241,7 +242,7 @@ def test_killed_at_any_moment_it_goes_on(bench: Bench, finished_store: Path) -> 
         time.sleep(0.2)
     bench.run()
     expected = json.loads((finished_store / "reports/toy-board/results.json").read_text())
-    measured = ("fit_seconds", "images_per_second", "peak_memory_bytes")
+    measured = ("fit_seconds", "sample_seconds", "images_per_second", "peak_memory_bytes")
     assert [row for row in bench.results()["rows"] if row["metric"] not in measured] == [
         row for row in expected["rows"] if row["metric"] not in measured
     ]

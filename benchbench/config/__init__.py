@@ -1,7 +1,16 @@
 """Benchmark files: read, checked and turned into plain values."""
 
 from benchbench.config.check import Catalog, load_benchmark
-from benchbench.config.schema import BASELINE, Benchmark, BudgetSpec, GeneratorSpec, Limits, PluginSpec, Protocol
+from benchbench.config.schema import (
+    BASELINE,
+    Benchmark,
+    BudgetSpec,
+    GeneratorSpec,
+    Limits,
+    PluginSpec,
+    Protocol,
+    SettingsSpec,
+)
 
 __all__ = [
     "BASELINE",
@@ -12,5 +21,6 @@ __all__ = [
     "Limits",
     "PluginSpec",
     "Protocol",
+    "SettingsSpec",
     "load_benchmark",
 ]

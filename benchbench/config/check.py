@@ -30,6 +30,14 @@ class Catalog(Protocol):
         """
         ...
 
+    def is_control(self, name: str) -> bool:
+        """Whether a generator only calibrates the board.
+
+        Raises:
+            PluginError: If the name is unknown or claimed by two plugins.
+        """
+        ...
+
     def needs_labels(self, name: str, config: BaseModel) -> bool:
         """Whether a generator with this config cannot condition.
 
@@ -170,6 +178,7 @@ def _plugin_problems(document: Document, catalog: Catalog) -> Iterator[Problem]:
             yield document.problem((*path, "config"), "holds an infinite number or NaN, expected finite numbers")
         elif kind == "generators":
             yield from _label_problems(document, catalog, path, spec, config)
+            yield from _transfer_problems(document, catalog, path, spec)
 
 
 def _row_problems(document: Document) -> Iterator[Problem]:
@@ -198,6 +207,29 @@ def _all_finite(value: object) -> bool:
     if isinstance(value, list):
         return all(map(_all_finite, value))
     return not isinstance(value, float) or math.isfinite(value)
+
+
+def _transfer_problems(document: Document, catalog: Catalog, path: Path_, spec: dict[str, Any]) -> Iterator[Problem]:
+    """A row that is to see more than the classifier, where there is no more to see, or that is a control."""
+    if spec.get("generator_data", "labelled") not in ("unlabelled", "full"):
+        return
+    where: Path_ = (*path, "generator_data")
+    if catalog.is_control(spec["name"]):
+        yield document.problem(where, f"{spec['name']} is a control, which has no transfer track", "leave this key out")
+        return
+    settings = document.data.get("settings")
+    settings = settings if isinstance(settings, dict) else {}
+    parts = [*_list(settings.get("fractions")), *_list(settings.get("imbalance"))]
+    if all(part == 1 for part in parts):
+        yield document.problem(
+            where,
+            "there are no images besides those that the classifier has",
+            "say settings: {fractions: [0.1]} or another setting that leaves some out",
+        )
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _label_problems(

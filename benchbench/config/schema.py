@@ -7,8 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
+from benchbench.types.augmentation import Augmentation
+
 # The row of the classifier that is trained on real images alone: what every lift is measured from.
 BASELINE = "real"
+
+# Two distances, fidelity and diversity apart, and the memorization flag.
+DEFAULT_METRICS = ("fd", "kid", "prdc", "memorization")
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -42,6 +47,9 @@ def _count_to_list(value: object) -> object:
 SafeName = Annotated[str, AfterValidator(_safe_name)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Ratio = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+PartOfAll = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Imbalance = Annotated[float, Field(ge=1, le=1e6, allow_inf_nan=False)]
 
 
 class _Model(BaseModel):
@@ -58,10 +66,24 @@ class PluginSpec(_Model):
 
 
 class GeneratorSpec(PluginSpec):
-    """A row: a generator, its config, the row's name (``as``) and where its labels come from."""
+    """A row: a generator, its config, the row's name (``as``), where its labels come from, and what it may see.
+
+    Attributes:
+        row: The row's name; the generator's where it is None.
+        labels: For a generator that cannot condition.
+        generator_data: ``labelled``: exactly the images that the classifier has. ``full``: all training images,
+            in a setting where the classifier has fewer. ``unlabelled``: the same without the labels of the rest,
+            which a classifier fitted on the labelled ones guesses. The last two are the transfer track.
+    """
 
     row: SafeName | None = Field(None, alias="as")
     labels: Literal["per_class", "pseudo_label"] | None = None
+    generator_data: Literal["labelled", "unlabelled", "full"] = "labelled"
+
+    @property
+    def transfer(self) -> bool:
+        """Whether it sees more than the classifier does."""
+        return self.generator_data != "labelled"
 
     @property
     def label(self) -> str:
@@ -81,7 +103,10 @@ class Protocol(_Model):
         metrics: Distances between feature sets.
         classifier: The downstream model.
         classifier_steps: Optimizer steps of every arm, the same for all.
+        classifier_seeds: Classifiers trained a cell and arm, each from its own seed; their mean is the cell's value.
         ratios: Synthetic images a real one in the mixed arms; the best on ``val`` is reported.
+        classical: The changes of the classical-augmentation arms; None leaves these arms out.
+        curve: Parts of the training images on which the baseline is trained too: its learning curve.
         rank_by: What orders the rows: ``lift``, ``cas``, or a metric, taken in the main features.
         margin: Differences in accuracy below this do not matter in practice.
         level: Confidence of all intervals.
@@ -89,11 +114,14 @@ class Protocol(_Model):
 
     features: list[_Plugin] = Field(default_factory=lambda: [PluginSpec(name="domain")], min_length=1)
     metrics: list[_Plugin] = Field(
-        default_factory=lambda: [PluginSpec(name="fd"), PluginSpec(name="kid")], min_length=1
+        default_factory=lambda: [PluginSpec(name=name) for name in DEFAULT_METRICS], min_length=1
     )
     classifier: _Plugin = PluginSpec(name="cnn_small")
     classifier_steps: int = Field(600, ge=1)
+    classifier_seeds: int = Field(1, ge=1, le=100)
     ratios: Annotated[list[Ratio], AfterValidator(_unique)] = Field(default_factory=lambda: [1.0], min_length=1)
+    classical: Augmentation | None = Field(default_factory=Augmentation)
+    curve: Annotated[list[PartOfAll], AfterValidator(_unique)] = Field(default_factory=lambda: [0.125, 0.25, 0.5])
     rank_by: SafeName = "lift"
     margin: float = Field(0.01, gt=0, lt=1, allow_inf_nan=False)
     level: float = Field(0.95, gt=0.5, lt=1, allow_inf_nan=False)
@@ -111,6 +139,18 @@ class Protocol(_Model):
         if "metrics" in info.data and rank_by not in known:
             raise ValueError(f"expected one of {', '.join(known)}")
         return rank_by
+
+
+class SettingsSpec(_Model):
+    """Data settings; every fraction is run with every imbalance.
+
+    Attributes:
+        fractions: Of the training images of every class.
+        imbalance: Images of the largest class over those of the smallest.
+    """
+
+    fractions: Annotated[list[Fraction], AfterValidator(_unique)] = Field(default_factory=lambda: [1.0], min_length=1)
+    imbalance: Annotated[list[Imbalance], AfterValidator(_unique)] = Field(default_factory=lambda: [1.0], min_length=1)
 
 
 class BudgetSpec(_Model):
@@ -142,6 +182,7 @@ class Benchmark(_Model):
         generators: The rows.
         seeds: One cell a generator and seed; an integer N is short for 0..N-1.
         plugins: Plugin files (relative to the benchmark file) or importable modules.
+        settings: How much of the training images is used.
         protocol: How rows are scored.
         budget: Training allowed.
         limits: What a process may use.
@@ -152,6 +193,7 @@ class Benchmark(_Model):
     generators: list[_Generator] = Field(min_length=1)
     seeds: Annotated[list[Seed], BeforeValidator(_count_to_list), AfterValidator(_unique)] = Field(min_length=1)
     plugins: list[str] = Field(default_factory=list)
+    settings: SettingsSpec = Field(default_factory=SettingsSpec)
     protocol: Protocol = Field(default_factory=Protocol)
     budget: BudgetSpec = Field(default_factory=BudgetSpec)
     limits: Limits = Field(default_factory=Limits)

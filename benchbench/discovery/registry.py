@@ -19,6 +19,7 @@ from benchbench.types import (
     FeatureExtractor,
     Generator,
     Metric,
+    Output,
     Report,
 )
 
@@ -96,6 +97,8 @@ class Registry:
         if not isinstance(name, str) or not name:
             raise PluginError(f'{cls.__name__} has no name; write name = "..." in the class body')
         _check_config(cls)
+        if issubclass(cls, Metric):
+            _check_outputs(cls)
         claims = self._plugins.setdefault((kind, name), [])
         if all(plugin.cls is not cls for plugin in claims):  # a plugin may be found on two ways
             claims.append(Plugin(kind, name, cls, source))
@@ -128,6 +131,10 @@ class Registry:
         model: type[BaseModel] = getattr(self.get(kind, name).cls, "Config", Config)
         return model
 
+    def is_control(self, name: str) -> bool:
+        """Whether a generator only calibrates the board (see :meth:`get` for errors)."""
+        return bool(self.get("generators", name).cls.role == "control")
+
     def needs_labels(self, name: str, config: BaseModel) -> bool:
         """Whether this generator, so configured, cannot condition on labels.
 
@@ -138,6 +145,16 @@ class Registry:
             return not self.get("generators", name).cls(config).conditional
         except Exception as error:
             raise PluginError(f"generator {name} could not be made: {type(error).__name__}: {error}") from error
+
+
+def _check_outputs(cls: type[Metric]) -> None:
+    """A metric says beforehand which numbers it gives, or no board could have columns for them."""
+    outputs = getattr(cls, "outputs", None)
+    if not (isinstance(outputs, tuple) and outputs and all(isinstance(output, Output) for output in outputs)):
+        raise PluginError(f"{cls.__name__}.outputs is {outputs!r}, expected a tuple of benchbench.Output, one a number")
+    unknown = sorted(set(cls.needs) - {"train", "probabilities"})
+    if unknown:
+        raise PluginError(f"{cls.__name__} needs {', '.join(unknown)}, expected 'train' or 'probabilities'")
 
 
 def _check_config(cls: type) -> None:

@@ -7,8 +7,41 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchbench.errors import DataError
+from benchbench.seeding import torch_generator
 from benchbench.types import LabelledImages, Predictor
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A training set of the downstream protocol.
+
+    Attributes:
+        name: ``real``, ``real_part``, ``classical``, ``oversampled``, ``synthetic``, ``mixed``,
+            ``classical_mixed``; or ``agreement``, in which the classifier of the ``real`` arm is tested on
+            synthetic images and none is trained.
+        ratio: Synthetic images a real one in the mixed arms; the part of the training images in ``real_part``.
+        replicate: Which of the cell's classifier seeds.
+    """
+
+    name: str
+    ratio: float | None = None
+    replicate: int = 0
+
+    @property
+    def label(self) -> str:
+        """``mixed 0.5``, ``mixed 0.5 (1)``: unique within a cell."""
+        ratio = "" if self.ratio is None else f" {self.ratio:g}"
+        return self.name + ratio + (f" ({self.replicate})" if self.replicate else "")
+
+    @property
+    def augmented(self) -> bool:
+        """Whether its training images are augmented classically."""
+        return self.name in ("classical", "classical_mixed")
+
+    @property
+    def mixed(self) -> bool:
+        """Whether it adds synthetic images to the real ones."""
+        return self.name in ("mixed", "classical_mixed")
 
 
 @dataclass(frozen=True)
@@ -40,18 +73,28 @@ def evaluate(predictor: Predictor, data: LabelledImages) -> Evaluation:
     return Evaluation(float(right.sum() / len(data)), per_class.tolist(), matrix.tolist())
 
 
-def synthetic_arm(real: LabelledImages, synthetic: LabelledImages) -> LabelledImages:
-    """As many synthetic images as there are real ones: the training set of CAS (Ravuri & Vinyals 2019)."""
-    return _first(synthetic, len(real))
+def together(real: LabelledImages, synthetic: LabelledImages) -> LabelledImages:
+    """All of both, the real ones first."""
+    images, labels = torch.cat([real.images, synthetic.images]), torch.cat([real.labels, synthetic.labels])
+    return LabelledImages(images, labels, real.classes)
 
 
-def mixed_arm(real: LabelledImages, synthetic: LabelledImages, ratio: float) -> LabelledImages:
-    """All real images and ``ratio`` synthetic ones for each of them."""
-    added = _first(synthetic, round(ratio * len(real)))
-    return LabelledImages(torch.cat([real.images, added.images]), torch.cat([real.labels, added.labels]), real.classes)
+def oversampled(real: LabelledImages) -> LabelledImages:
+    """Every class repeated, in whole turns and a part of one, until it is as large as the largest."""
+    counts = real.class_counts
+    most = int(counts.max())
+    index = []
+    for label in range(len(real.classes)):
+        members = torch.nonzero(real.labels == label).flatten()
+        index.append(members[torch.arange(most) % len(members)] if len(members) else members)
+    return real.take(torch.cat(index))
 
 
-def _first(synthetic: LabelledImages, n: int) -> LabelledImages:
-    if len(synthetic) < n:
-        raise DataError(f"an arm needs {n} synthetic images, got {len(synthetic)}")
-    return synthetic.take(torch.arange(n))
+def part_of(real: LabelledImages, part: float, seed: int) -> LabelledImages:
+    """A part of the images of every class, at least one of each; smaller parts of one seed lie in larger ones."""
+    kept = []
+    for label in range(len(real.classes)):
+        members = torch.nonzero(real.labels == label).flatten()
+        order = torch.randperm(len(members), generator=torch_generator(seed, "part", label))
+        kept.append(members[order[: max(1, round(part * len(members)))]])
+    return real.take(torch.cat(kept).sort().values)

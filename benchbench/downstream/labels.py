@@ -32,8 +32,8 @@ MAX_DRAWS = 50
 def balanced_labels(class_counts: Tensor, n: int) -> Tensor:
     """``n`` labels in the proportions of ``class_counts``, spread evenly.
 
-    Every prefix is as near to the proportions as whole numbers allow (the largest deficit goes first), so
-    the first m of them serve where only m images are wanted.
+    Every prefix is the apportionment of its length by Webster's method, so the first m labels serve where only
+    m images are wanted.
 
     Args:
         class_counts: ``int64 (K,)``, not all zero.
@@ -43,13 +43,12 @@ def balanced_labels(class_counts: Tensor, n: int) -> Tensor:
         ``int64 (n,)``.
     """
     share = class_counts.double() / class_counts.sum()
-    given = torch.zeros_like(share)
-    labels = torch.empty(n, dtype=torch.int64)
-    for position in range(n):
-        label = int((share * (position + 1) - given).argmax())
-        labels[position] = label
-        given[label] += 1
-    return labels
+    # No class gets more than its share by as many as there are classes.
+    most = torch.where(share > 0, (share * n).ceil() + len(share), 0.0).to(torch.int64)
+    label = torch.repeat_interleave(torch.arange(len(share)), most)
+    place = torch.arange(len(label)) - torch.repeat_interleave(most.cumsum(0) - most, most)
+    order = ((place + 0.5) / share[label]).argsort(stable=True)
+    return label[order[:n]]
 
 
 def balanced_subset(labels: Tensor, num_classes: int, n: int) -> Tensor:

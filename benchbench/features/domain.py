@@ -17,7 +17,7 @@ from benchbench.seeding import torch_generator
 from benchbench.training.classification import in_batches, train_classifier
 from benchbench.types import Config as BaseConfig
 from benchbench.types import FeatureExtractor, FitContext, LabelledImages
-from benchbench.types.plugins import Features
+from benchbench.types.comparison import Features
 
 
 class Domain(FeatureExtractor):
@@ -60,6 +60,15 @@ class Domain(FeatureExtractor):
         """``float32 (N, d)``."""
         features = in_batches(self.network.to(device), images, device, "features").numpy()
         return np.asarray(features * np.float32(self.scale), dtype=np.float32)
+
+    def probabilities(self, features: Features) -> Features:
+        """What the classifier makes of ``extract``'s features: ``float32 (N, d)`` to ``float32 (N, K)``."""
+        head = self.network.get_submodule("head")
+        device = next(head.parameters()).device
+        with torch.inference_mode():
+            penultimate = torch.from_numpy(features / np.float32(self.scale)).to(device)
+            out: Features = head(penultimate.relu()).softmax(dim=1).cpu().numpy()
+        return out
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, scale and what the network is built from."""

@@ -20,7 +20,7 @@ from benchbench.hookspecs import hookimpl
 from benchbench.training.classification import in_batches
 from benchbench.types import Config as BaseConfig
 from benchbench.types import FeatureExtractor, FitContext, LabelledImages
-from benchbench.types.plugins import Features
+from benchbench.types.comparison import Features
 
 Array = npt.NDArray[np.float64]
 

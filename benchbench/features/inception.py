@@ -17,13 +17,13 @@ from benchbench.hookspecs import hookimpl
 from benchbench.training.classification import in_batches
 from benchbench.types import Config as BaseConfig
 from benchbench.types import FeatureExtractor, FitContext, LabelledImages
-from benchbench.types.plugins import Features
+from benchbench.types.comparison import Features
 
 WEIGHTS_FILE = "pt_inception-2015-12-05-6726825d.pth"
 WEIGHTS_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 DATA_DIR_VARIABLE = "BENCHBENCH_DATA_DIR"
 
-SIZE = 299
+SIZE, FEATURES, CLASSES = 299, 2048, 1008
 
 # At 299 x 299 an image takes some 15 MB of activations: larger batches cost memory and are no faster.
 BATCH = 32
@@ -34,7 +34,12 @@ class FidInception(nn.Module):
 
     It differs from torchvision's in three kinds of block, whose poolings follow TensorFlow's 2015 graph.
     Without weights: parameters are on the ``meta`` device until a state dict is assigned.
+
+    Attributes:
+        classifier: ``(1008, 2048)``, the weights of the classifier on top.
     """
+
+    classifier: Tensor
 
     def __init__(self) -> None:
         from pytorch_fid import inception as fid
@@ -42,7 +47,7 @@ class FidInception(nn.Module):
 
         super().__init__()
         with torch.device("meta"):
-            network = inception_v3(weights=None, num_classes=1008, aux_logits=False, init_weights=False)
+            network = inception_v3(weights=None, num_classes=CLASSES, aux_logits=False, init_weights=False)
             network.Mixed_5b = fid.FIDInceptionA(192, pool_features=32)
             network.Mixed_5c = fid.FIDInceptionA(256, pool_features=64)
             network.Mixed_5d = fid.FIDInceptionA(288, pool_features=64)
@@ -52,11 +57,20 @@ class FidInception(nn.Module):
             network.Mixed_7c = fid.FIDInceptionE_2(2048)
         network.dropout = network.fc = nn.Identity()
         self.network = network
+        self.register_buffer("classifier", torch.empty(CLASSES, FEATURES, device="meta"))
 
     def assign(self, weights: Mapping[str, Tensor]) -> None:
-        """Take pytorch-fid's state dict; every name but the unused classifier's must match."""
+        """Take pytorch-fid's state dict; every name but that of the classifier's unused bias must match."""
+        self.classifier = weights["fc.weight"]
         kept = {name: value for name, value in weights.items() if not name.startswith("fc.")}
         self.network.load_state_dict(kept, strict=True, assign=True)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """``float (B, 2048)`` to logits ``float (B, 1008)``, without the classifier's bias.
+
+        The first Inception Score left it out, and so has every one since that compares with it.
+        """
+        return features @ self.classifier.T
 
     def forward(self, images: Tensor) -> Tensor:
         """``float (B, C, H, W)`` in [-1, 1] to ``float (B, 2048)``.
@@ -104,6 +118,13 @@ class Inception(FeatureExtractor):
         """``float32 (N, 2048)``."""
         features: Features = in_batches(self.network.to(device), images, device, batch_size=BATCH).numpy()
         return features
+
+    def probabilities(self, features: Features) -> Features:
+        """ImageNet's classes, as the Inception Score takes them: ``float32 (N, 2048)`` to ``float32 (N, 1008)``."""
+        with torch.inference_mode():
+            logits = self.network.logits(torch.from_numpy(features).to(self.network.classifier.device))
+            out: Features = logits.softmax(dim=1).cpu().numpy()
+        return out
 
     def state_dict(self) -> dict[str, Any]:
         """Which weights these are; the file itself (95 MB, public) is not copied."""

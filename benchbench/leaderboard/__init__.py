@@ -1,8 +1,22 @@
-"""From records to a leaderboard: intervals, ranks that are shared where rows can't be told apart, a verdict."""
+"""From records to leaderboards: intervals, ranks that are shared where rows can't be told apart, a verdict."""
 
-from benchbench.leaderboard.board import Board, Row, build_board
+from benchbench.leaderboard.board import Board, Correlation, Row, Rules, SettingInfo, build_board
 from benchbench.leaderboard.dossier import Dossier
 from benchbench.leaderboard.records import Column, Record, RowInfo
 from benchbench.leaderboard.verdict import Verdict
+from benchbench.leaderboard.worth import Worth
 
-__all__ = ["Board", "Column", "Dossier", "Record", "Row", "RowInfo", "Verdict", "build_board"]
+__all__ = [
+    "Board",
+    "Column",
+    "Correlation",
+    "Dossier",
+    "Record",
+    "Row",
+    "RowInfo",
+    "Rules",
+    "SettingInfo",
+    "Verdict",
+    "Worth",
+    "build_board",
+]

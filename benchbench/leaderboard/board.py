@@ -1,4 +1,4 @@
-"""The board: rows with intervals and ranks, a verdict, and whether all this is to be trusted."""
+"""The board of one data setting: rows with intervals and ranks, a verdict, and whether all this is to be trusted."""
 
 from __future__ import annotations
 
@@ -6,23 +6,56 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from benchbench.config import BASELINE
 from benchbench.leaderboard.records import ByColumn, Column, Record, RecordTable, RowInfo, Values, finite
-from benchbench.leaderboard.trust import distrust
+from benchbench.leaderboard.trust import copies, distrust
 from benchbench.leaderboard.verdict import Verdict, decide
-from benchbench.statistics import Interval, rounding_spread, t_interval, tie_ranks
+from benchbench.leaderboard.worth import LearningCurve, Worth, worth
+from benchbench.statistics import Interval, pareto_front, rank_correlation, rounding_spread, t_interval, tie_ranks
 
-# What stands in every board besides its distances.
+# What stands in every board besides its metrics. Those that are ranked are the board's headline.
 ARMS = (
     Column("cas", "CAS", True, "accuracy", "synthetic"),
     Column("lift", "Lift", True, "lift", "mixed"),
+    Column("lift_classical", "Lift over classical", True, "lift", "classical_mixed"),
+    Column("synthetic_to_synthetic", "Synthetic→synthetic", None, "accuracy_on_synthetic", "synthetic"),
+    Column("real_to_synthetic", "Real→synthetic", None, "accuracy_on_synthetic", "real"),
+    Column("mixed_to_mixed", "Mixed→mixed", None, "accuracy_on_mixed", "mixed"),
 )
 FACTS = (
     Column("label_noise", "Label noise", None, "label_noise"),
     Column("bits_per_dim", "bits/dim", None, "bits_per_dim"),
+)
+COSTS = (
     Column("fit_seconds", "Fit s", None, "fit_seconds"),
+    Column("sample_seconds", "Sample s", None, "sample_seconds"),
     Column("images_per_second", "Images/s", None, "images_per_second"),
+    Column("peak_memory_bytes", "Peak memory", None, "peak_memory_bytes"),
     Column("parameters", "Parameters", None, "parameters"),
 )
+# Real images alone, otherwise treated: rows of their own, of the baseline's cell.
+TREATMENTS = {"classical": "real, classical augmentation", "oversampled": "real, oversampled"}
+
+
+@dataclass(frozen=True)
+class SettingInfo:
+    """A data setting, for people.
+
+    Attributes:
+        name: As in the records.
+        text: One phrase.
+        train_images: Real training images.
+        fewest: Of the smallest class.
+        most: Of the largest class.
+        whole: Whether they are all there are; if not, every seed has a subset of its own.
+    """
+
+    name: str
+    text: str
+    train_images: int
+    fewest: int
+    most: int
+    whole: bool
 
 
 @dataclass(frozen=True)
@@ -32,166 +65,345 @@ class Row:
     Attributes:
         info: What it is.
         values: Interval over seeds by column key; a column without any value is missing.
-        ranks: Rank by column key, for ranked columns and generators only; 1 is the best.
+        ranks: Rank within its track by column key, for ranked columns and generators only; 1 is the best.
         ratio: The mixed arm's ratio, chosen on ``val``; None where no mixed arm was run.
+        classical_ratio: The same of the arm with classical augmentation.
+        memorizes: The memorization flag; None where it was not measured.
+        pareto: Whether no other generator of its track has at least its lift for at most its cost.
+        worth_alone: Real images that its synthetic ones, as many as the real ones, are worth.
+        worth_added: Real images that the real and the synthetic ones together are worth.
     """
 
     info: RowInfo
     values: Mapping[str, Interval]
     ranks: Mapping[str, int]
     ratio: float | None
+    classical_ratio: float | None = None
+    memorizes: bool | None = None
+    pareto: bool = False
+    worth_alone: Worth | None = None
+    worth_added: Worth | None = None
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """How well a metric orders the generators as lift does.
+
+    Attributes:
+        column: The metric.
+        rho: Spearman's rank correlation of "better by the metric" with lift, over generators.
+    """
+
+    column: Column
+    rho: Interval
 
 
 @dataclass(frozen=True)
 class Board:
-    """A finished leaderboard.
+    """A finished leaderboard of one data setting.
 
     Attributes:
-        benchmark: Its name.
+        benchmark: The benchmark's name.
         dataset: The dataset's name.
+        setting: How much of the training images there was.
         seeds: All seeds of the benchmark.
-        columns: In order; distances first.
-        distances: Those of ``columns`` that are distances.
-        rows: Generators by rank, then the baseline, then controls.
+        columns: In order; metrics first.
+        metrics: Those of ``columns`` that are metrics.
+        rows: Generators by rank, then those of the transfer track, then baselines, then controls.
         rank_by: The key of the column that orders the generators.
         verdict: What to do.
+        beside_classical: What to do where real images are augmented classically anyway; None where not measured.
+        transfer: What generators that saw more images would give; None where there is none.
+        correlations: By metric.
         warnings: Why the board is not to be trusted; empty where it is.
-        records: All numbers, tidy.
+        records: All numbers of the setting, tidy.
     """
 
     benchmark: str
     dataset: str
+    setting: SettingInfo
     seeds: tuple[int, ...]
     columns: tuple[Column, ...]
-    distances: tuple[Column, ...]
+    metrics: tuple[Column, ...]
     rows: tuple[Row, ...]
     rank_by: str
     verdict: Verdict
+    beside_classical: Verdict | None
+    transfer: Verdict | None
+    correlations: tuple[Correlation, ...]
     warnings: tuple[str, ...]
     records: tuple[Record, ...]
+
+    @property
+    def distances(self) -> tuple[Column, ...]:
+        """The metrics that controls are judged by."""
+        return tuple(column for column in self.metrics if column.distance)
+
+    @property
+    def headline(self) -> tuple[Column, ...]:
+        """The ranked columns that come first: distances in the main features, whatever ranks the rows, and arms."""
+        main = self.metrics[0].features if self.metrics else ""
+        return tuple(
+            column
+            for column in self.columns
+            if column.higher_is_better is not None
+            and (not column.output or column.key == self.rank_by or (column.distance and column.features == main))
+        )
+
+    @property
+    def floors(self) -> dict[str, float]:
+        """By metric column: what two sets of real images give."""
+        return {
+            column.key: row.values[column.key].mean
+            for row in self.rows
+            if row.info.name == BASELINE
+            for column in self.metrics
+            if column.key in row.values
+        }
+
+    @property
+    def real_accuracy(self) -> float | None:
+        """Mean test accuracy of the classifier trained on real images alone; None where it was not run."""
+        found = [row.values["cas"].mean for row in self.rows if row.info.name == BASELINE and "cas" in row.values]
+        return found[0] if found else None
 
     def of_role(self, role: str) -> list[Row]:
         """Rows of one role, in order."""
         return [row for row in self.rows if row.info.role == role]
+
+    def of_track(self, track: str) -> list[Row]:
+        """Generators of one track, in order."""
+        return [row for row in self.of_role("generator") if row.info.track == track]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How numbers become a board.
+
+    Attributes:
+        rank_by: ``lift``, ``cas`` or a metric column's key.
+        margin: Differences in accuracy below this do not matter.
+        level: Confidence of intervals, in (0, 1).
+    """
+
+    rank_by: str
+    margin: float
+    level: float
+
+
+# The baseline's learning curve by seed.
+Curves = Mapping[int, LearningCurve]
 
 
 def build_board(
     *,
     benchmark: str,
     dataset: str,
+    setting: SettingInfo,
     seeds: Sequence[int],
     infos: Sequence[RowInfo],
     records: Sequence[Record],
-    distances: Sequence[Column],
-    rank_by: str,
-    margin: float,
-    level: float,
+    metrics: Sequence[Column],
+    curves: Curves,
+    rules: Rules,
 ) -> Board:
-    """Aggregate records over seeds, rank, and decide.
+    """Aggregate a setting's records over seeds, rank, and decide.
 
     Args:
         benchmark: Its name.
         dataset: The dataset's name.
+        setting: The data setting.
         seeds: All seeds; a cell that failed leaves a gap.
         infos: The rows.
-        records: All numbers.
-        distances: Columns of distances between real and synthetic images.
-        rank_by: ``lift``, ``cas`` or a distance's key.
-        margin: Differences in accuracy below this do not matter.
-        level: Confidence of intervals, in (0, 1).
+        records: All numbers of this setting.
+        metrics: Columns of metrics between real and synthetic images.
+        curves: The baseline's learning curves.
+        rules: How to rank and decide.
     """
-    table = RecordTable(records, seeds)
-    columns = (*distances, *ARMS, *FACTS)
-    ratios = {info.name: best_ratio(table, info.name, records) for info in infos}
-    values: ByColumn = {
-        column.key: {info.name: _column_values(table, column, info, ratios[info.name]) for info in infos}
-        for column in columns
-    }
-    least = {column.key: _least_spread(table, column) for column in columns}
-    ranks = _ranks(infos, [*distances, *ARMS], values, least, 1 - level)
-    rows = [_row(info, values, ranks, least, ratios[info.name], level) for info in infos]
-    lifts = {info.name: finite(values["lift"][info.name]) for info in infos if info.role == "generator"}
-    scored = {name: found for name, found in lifts.items() if len(found)}
-    higher = {column.key for column in (*distances, *ARMS) if column.higher_is_better}
+    work = _Aggregate(RecordTable(records, seeds), infos, (*metrics, *ARMS, *FACTS, *COSTS), rules)
+    rows = [work.row(info, curves, seeds) for info in work.infos]
     shown = {key for row in rows for key in row.values}
+    memorizes = {row.info.name: row.memorizes for row in rows if row.memorizes is not None}
+    distances = [column for column in metrics if column.distance]
+    transfer = work.verdict("lift", "transfer")
     return Board(
         benchmark=benchmark,
         dataset=dataset,
+        setting=setting,
         seeds=tuple(seeds),
-        columns=tuple(column for column in columns if column.key in shown),
-        distances=tuple(distances),
-        rows=tuple(sorted(rows, key=lambda row: _order(row, rank_by, -1.0 if rank_by in higher else 1.0))),
-        rank_by=rank_by,
-        verdict=decide(scored, {row.info.name: row.ratio for row in rows if row.ratio}, margin, level, least["lift"]),
-        warnings=tuple(distrust(infos, distances, values, 1 - level)),
+        columns=tuple(column for column in work.columns if column.key in shown),
+        metrics=tuple(column for column in metrics if column.key in shown),
+        rows=tuple(sorted(rows, key=work.order)),
+        rank_by=rules.rank_by,
+        verdict=work.verdict("lift", "strict"),
+        beside_classical=work.verdict("lift_classical", "strict") if "lift_classical" in shown else None,
+        transfer=transfer if any(info.track == "transfer" for info in infos) else None,
+        correlations=tuple(work.correlations(metrics)),
+        warnings=tuple(distrust(infos, distances, work.values, memorizes, 1 - rules.level)),
         records=tuple(records),
     )
 
 
-def _least_spread(table: RecordTable, column: Column) -> float:
-    """The least standard deviation of an accuracy, or of a lift (two accuracies), on so many images."""
-    images = table.images(column.metric)
-    if column.arm is None or images is None:
-        return 0.0
-    return rounding_spread(1 / images) * (math.sqrt(2.0) if column.key == "lift" else 1.0)
+class _Aggregate:
+    """Numbers by column and row, and what follows from them.
 
+    Args:
+        table: The records.
+        infos: The rows that have cells; the baseline's treatments are added.
+        columns: All columns.
+        rules: How to rank and decide.
+    """
 
-def _ranks(
-    infos: Sequence[RowInfo],
-    columns: Sequence[Column],
-    values: ByColumn,
-    least: Mapping[str, float],
-    alpha: float,
-) -> dict[str, dict[str, int]]:
-    """By ranked column and generator."""
-    generators = [info.name for info in infos if info.role == "generator"]
-    return {
-        column.key: tie_ranks(
-            {name: values[column.key][name] for name in generators}, column.higher_is_better, alpha, least[column.key]
+    def __init__(self, table: RecordTable, infos: Sequence[RowInfo], columns: Sequence[Column], rules: Rules) -> None:
+        self.table = table
+        self.columns = columns
+        self.rules = rules
+        self.infos = [*infos, *_treatments(table, infos)]
+        arms = ("mixed", "classical_mixed")
+        self.ratios = {(info.name, arm): best_ratio(table, info.name, arm) for info in infos for arm in arms}
+        self.values: ByColumn = {
+            column.key: {info.name: self._of(column, info) for info in self.infos} for column in columns
+        }
+        self.least = {column.key: self._least_spread(column) for column in columns}
+        self.ranks = {track: self._ranks(track) for track in ("strict", "transfer")}
+        self.front = {name for track in self.ranks for name in self._pareto(track)}
+
+    def _of(self, column: Column, info: RowInfo) -> Values:
+        """One value a seed. The baseline has no synthetic images: beside the others' CAS stands its own accuracy."""
+        if info.role == "baseline":
+            arm = next((arm for arm, name in TREATMENTS.items() if name == info.name), "real")
+            if column.key == "cas":
+                return self.table.by_seed(BASELINE, "accuracy", arm)
+            if column.key == "lift":
+                return self.table.by_seed(BASELINE, "lift", arm)
+            return self.table.by_seed(info.name, column.metric, column.arm)
+        ratio = self.ratios.get((info.name, column.arm or ""))
+        return self.table.by_seed(info.name, column.metric, column.arm, ratio)
+
+    def _least_spread(self, column: Column) -> float:
+        """The least standard deviation of an accuracy, or of a lift (two accuracies), on so many images."""
+        images = self.table.images(column.metric)
+        if column.arm is None or images is None:
+            return 0.0
+        return rounding_spread(1 / images) * (math.sqrt(2.0) if column.metric == "lift" else 1.0)
+
+    def _generators(self, track: str) -> list[str]:
+        return [info.name for info in self.infos if info.role == "generator" and info.track == track]
+
+    def _ranks(self, track: str) -> dict[str, dict[str, int]]:
+        """By ranked column and generator of one track."""
+        alpha = 1 - self.rules.level
+        return {
+            column.key: tie_ranks(
+                {name: self.values[column.key][name] for name in self._generators(track)},
+                column.higher_is_better,
+                alpha,
+                # Two lifts of a seed differ by two accuracies, not by four: the real arm's is the same in both.
+                self.least[column.key] / (math.sqrt(2.0) if column.metric == "lift" else 1.0),
+            )
+            for column in self.columns
+            if column.higher_is_better is not None
+        }
+
+    def _mean(self, key: str, name: str) -> float:
+        found = finite(self.values[key][name])
+        return float(found.mean()) if len(found) else math.nan
+
+    def _pareto(self, track: str) -> set[str]:
+        """Of lift against the seconds to fit and to sample."""
+        names = self._generators(track)
+        cost = {name: self._mean("fit_seconds", name) + self._mean("sample_seconds", name) for name in names}
+        return pareto_front({name: self._mean("lift", name) for name in names}, cost)
+
+    def _memorizes(self, info: RowInfo) -> bool | None:
+        """The flag, in the main features."""
+        for column in self.columns:
+            if column.output == "memorized":
+                shares = finite(self.values[column.key][info.name])
+                images = self.table.images(column.metric)
+                return None if not len(shares) or images is None else copies(shares, images, self.rules.level)
+        return None
+
+    def row(self, info: RowInfo, curves: Curves, seeds: Sequence[int]) -> Row:
+        """Intervals and ranks of the columns in which the row has any value."""
+        measured = {key: found for key, by_row in self.values.items() if len(found := finite(by_row[info.name]))}
+        intervals = {key: t_interval(found, self.rules.level, self.least[key]) for key, found in measured.items()}
+        ranks = self.ranks[info.track]
+        mixed = self.table.by_seed(info.name, "accuracy", "mixed", self.ratios.get((info.name, "mixed")))
+        return Row(
+            info,
+            intervals,
+            {key: ranks[key][info.name] for key in measured if info.name in ranks.get(key, {})},
+            self.ratios.get((info.name, "mixed")),
+            self.ratios.get((info.name, "classical_mixed")),
+            self._memorizes(info),
+            info.name in self.front,
+            self._worth(self.table.by_seed(info.name, "accuracy", "synthetic"), curves, seeds),
+            self._worth(mixed, curves, seeds),
         )
-        for column in columns
-        if column.higher_is_better is not None
-    }
+
+    def _worth(self, accuracies: Values, curves: Curves, seeds: Sequence[int]) -> Worth | None:
+        """The accuracies as numbers of real images; None where there is nothing to compare."""
+        pairs = {
+            seed: float(value)
+            for seed, value in zip(seeds, accuracies, strict=True)
+            if math.isfinite(value) and seed in curves
+        }
+        return worth({seed: curves[seed] for seed in pairs}, pairs, self.rules.level) if pairs else None
+
+    def verdict(self, key: str, track: str) -> Verdict:
+        """From the lifts in one column."""
+        arm = next(column.arm for column in ARMS if column.key == key)
+        lifts = {name: finite(self.values[key][name]) for name in self._generators(track)}
+        scored = {name: found for name, found in lifts.items() if len(found)}
+        ratios = {name: ratio for name in scored if (ratio := self.ratios[name, str(arm)]) is not None}
+        tries = max((len(self.table.ratios(name, str(arm))) for name in scored), default=1)
+        return decide(scored, ratios, self.rules.margin, self.rules.level, self.least[key], tries)
+
+    def correlations(self, metrics: Sequence[Column]) -> list[Correlation]:
+        """Of every metric with lift, over the generators of the strict track."""
+        names = [name for name in self._generators("strict") if math.isfinite(self._mean("lift", name))]
+        found = []
+        for column in metrics:
+            scored = [name for name in names if math.isfinite(self._mean(column.key, name))]
+            if column.higher_is_better is None or len(scored) < 2:
+                continue
+            sign = 1.0 if column.higher_is_better else -1.0
+            goodness = [sign * self._mean(column.key, name) for name in scored]
+            lifts = [self._mean("lift", name) for name in scored]
+            found.append(Correlation(column, rank_correlation(goodness, lifts, self.rules.level)))
+        return found
+
+    def order(self, row: Row) -> tuple[object, ...]:
+        """Generators first, by track, rank and mean; then baselines; then controls by name."""
+        key = self.rules.rank_by
+        group = {"generator": 0, "baseline": 2, "control": 3}[row.info.role]
+        group += row.info.role == "generator" and row.info.track == "transfer"
+        higher = any(column.key == key and column.higher_is_better for column in self.columns)
+        if row.info.role == "generator" and key in row.values:
+            return group, row.ranks.get(key, 0), (-1.0 if higher else 1.0) * row.values[key].mean, row.info.name
+        if row.info.role == "baseline":
+            return group, 0.0, 0.0, ["real", *TREATMENTS.values()].index(row.info.name)
+        return group, math.inf, 0.0, row.info.name
 
 
-def _row(
-    info: RowInfo,
-    values: ByColumn,
-    ranks: Mapping[str, Mapping[str, int]],
-    least: Mapping[str, float],
-    ratio: float | None,
-    level: float,
-) -> Row:
-    """Intervals and ranks of the columns in which the row has any value."""
-    measured = {key: found for key, by_row in values.items() if len(found := finite(by_row[info.name]))}
-    intervals = {key: t_interval(found, level, least[key]) for key, found in measured.items()}
-    return Row(
-        info, intervals, {key: ranks[key][info.name] for key in measured if info.name in ranks.get(key, {})}, ratio
-    )
+def _treatments(table: RecordTable, infos: Sequence[RowInfo]) -> list[RowInfo]:
+    """Rows for what else was done with real images alone."""
+    if not any(info.role == "baseline" for info in infos):
+        return []
+    return [
+        RowInfo(name, "", "baseline", "")
+        for arm, name in TREATMENTS.items()
+        if len(finite(table.by_seed(BASELINE, "accuracy", arm)))
+    ]
 
 
-def best_ratio(table: RecordTable, row: str, records: Sequence[Record]) -> float | None:
-    """The mixed arm's ratio with the best mean accuracy on ``val``; the smallest of those that tie.
+def best_ratio(table: RecordTable, row: str, arm: str = "mixed") -> float | None:
+    """The arm's ratio with the best mean accuracy on ``val``; the smallest of those that tie.
 
     Only ratios with as many seeds as any other are compared: a lucky single seed wins nothing.
     """
-    tried = sorted({r.ratio for r in records if r.generator == row and r.arm == "mixed" and r.ratio is not None})
-    found = {ratio: finite(table.by_seed(row, "val_accuracy", "mixed", ratio)) for ratio in tried}
+    found = {ratio: finite(table.by_seed(row, "val_accuracy", arm, ratio)) for ratio in table.ratios(row, arm)}
     most = max((len(values) for values in found.values()), default=0)
     scored = {ratio: float(values.mean()) for ratio, values in found.items() if len(values) == most > 0}
     return max(scored, key=lambda ratio: (scored[ratio], -ratio)) if scored else None
-
-
-def _column_values(table: RecordTable, column: Column, info: RowInfo, ratio: float | None) -> Values:
-    """One value a seed. The baseline has no synthetic images: beside the others' CAS stands its own accuracy."""
-    if info.role == "baseline" and column.key == "cas":
-        return table.by_seed(info.name, column.metric, "real")
-    return table.by_seed(info.name, column.metric, column.arm, ratio if column.arm == "mixed" else None)
-
-
-def _order(row: Row, rank_by: str, sign: float) -> tuple[object, ...]:
-    """Generators first, by rank and then by mean; then the baseline; then controls by name."""
-    group = {"generator": 0, "baseline": 1, "control": 2}[row.info.role]
-    if group == 0 and rank_by in row.values:
-        return group, row.ranks.get(rank_by, 0), sign * row.values[rank_by].mean, row.info.name
-    return group, float("inf"), 0.0, row.info.name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,33 +12,61 @@ from benchbench.leaderboard.board import Board
 
 
 @dataclass(frozen=True)
-class Dossier:
-    """A board with its exhibits.
+class ArmDetail:
+    """What an arm's classifiers did, over all seeds.
 
     Attributes:
-        board: The leaderboard.
-        manifest: Versions, hardware, seeds, fingerprints and keys, as JSON values.
-        classes: The class names, by label.
-        grids: By row: ``uint8 (rows * K, C, H, W)``, K images a line, one a class, of the first seed.
-        real: The same of real training images.
-        command: The command line that reproduces the board.
-        margin: Differences in accuracy below this do not matter.
-        level: Confidence of the intervals.
-        floors: Real-vs-real value by distance label, of as many images.
+        setting: The data setting's name.
+        row: The row's name.
+        arm: The training set.
+        ratio: As in the records.
+        confusion: ``confusion[t][p]``: test images of class t called p, summed over classifiers.
+        curve: ``[step, mean training loss]``, over classifiers.
+        classifiers: How many.
     """
 
-    board: Board
+    setting: str
+    row: str
+    arm: str
+    ratio: float | None
+    confusion: Sequence[Sequence[int]]
+    curve: Sequence[Sequence[float]]
+    classifiers: int
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """The boards of a benchmark, one a data setting, with their exhibits.
+
+    Attributes:
+        boards: At least one; the setting with the most images first.
+        manifest: Versions, hardware, seeds, fingerprints and keys, as JSON values.
+        classes: The class names, by label.
+        grids: By setting and row: ``uint8 (rows * K, C, H, W)``, K images a line, one a class, of the first seed.
+        real: The same of real training images.
+        details: Confusion matrices and training curves.
+        dimensions: By features: their length d.
+        command: The command line that reproduces the boards.
+        margin: Differences in accuracy below this do not matter.
+        level: Confidence of the intervals.
+    """
+
+    boards: Sequence[Board]
     manifest: Mapping[str, Any]
     classes: tuple[str, ...]
-    grids: Mapping[str, Tensor]
+    grids: Mapping[str, Mapping[str, Tensor]]
     real: Tensor
+    details: Sequence[ArmDetail]
+    dimensions: Mapping[str, int]
     command: str
     margin: float
     level: float
-    floors: Mapping[str, float]
 
     @property
-    def real_accuracy(self) -> float | None:
-        """Mean test accuracy of the classifier trained on real images alone; None where it was not run."""
-        means = [row.values["cas"].mean for row in self.board.of_role("baseline") if "cas" in row.values]
-        return means[0] if means else None
+    def board(self) -> Board:
+        """The first board."""
+        return self.boards[0]
+
+    def too_few(self, features: str) -> bool:
+        """Whether a Fréchet distance in these features was taken on fewer than 2d images."""
+        return int(self.manifest["images_per_distance"]) < 2 * self.dimensions.get(features, 0)

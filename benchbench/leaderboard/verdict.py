@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from benchbench.statistics import Interval, seeds_needed, t_interval
+from benchbench.statistics import Interval, seeds_to_decide, t_interval
 
 Lifts = npt.NDArray[np.float64]
 
@@ -44,14 +44,20 @@ def describe(interval: Interval) -> str:
 
 
 def decide(
-    lifts: Mapping[str, Lifts], ratios: Mapping[str, float], margin: float, level: float, least_spread: float = 0.0
+    lifts: Mapping[str, Lifts],
+    ratios: Mapping[str, float],
+    margin: float,
+    level: float,
+    least_spread: float = 0.0,
+    tries: int = 1,
 ) -> Verdict:
     """Decide from each generator's lift at its ratio.
 
-    To say that one of m generators helps, its interval is widened to level ``1 - (1 - level) / m``
-    (Bonferroni), since the best of several looks good by chance. To say that augmenting has no effect, no
-    plain interval may reach above the margin, and one must lie within it altogether; that needs no correction
-    (an intersection-union test). A generator that does harm does not stand in the way of that.
+    To say that one of m generators helps, its interval is widened to level ``1 - (1 - level) / (m * tries)``
+    (Bonferroni), since the best of several looks good by chance: of several generators, and of several ratios,
+    whose choice on ``val`` is made with the very classifiers that are then tested. To say that augmenting has no
+    effect, no plain interval may reach above the margin, which needs no correction (all must hold), and one
+    widened interval must not reach below it. A generator that does harm does not stand in the way of that.
 
     Args:
         lifts: By row, one lift a seed, finite; rows without any are left out by the caller.
@@ -59,13 +65,15 @@ def decide(
         margin: Differences in accuracy below this do not matter.
         level: Confidence, in (0, 1).
         least_spread: The least standard deviation a lift can be said to have, from the number of test images.
+        tries: Ratios among which each row's was chosen.
     """
     if not lifts:
         return Verdict("undetermined", "undetermined: no generator has been scored yet")
-    wide = {row: t_interval(values, 1 - (1 - level) / len(lifts), least_spread) for row, values in lifts.items()}
+    tests = len(lifts) * tries
+    wide = {row: t_interval(values, 1 - (1 - level) / tests, least_spread) for row, values in lifts.items()}
     plain = {row: t_interval(values, level, least_spread) for row, values in lifts.items()}
     best = max(plain, key=lambda row: plain[row].mean)
-    harmless = [row for row in plain if -margin <= plain[row].low]
+    harmless = [row for row in wide if -margin <= wide[row].low]
     if harmless and all(interval.high <= margin for interval in plain.values()):
         best = max(harmless, key=lambda row: plain[row].mean)
         text = f"no effect (within ±{100 * margin:g} points): the best, {best}, gives {describe(plain[best])}"
@@ -76,20 +84,30 @@ def decide(
         return Verdict("augment", f"augment with {best} at ratio {ratios[best]:g}: {describe(plain[best])}", best)
     if all(interval.high < 0 for interval in wide.values()):
         return Verdict("harmful", f"harmful: even the best, {best}, gives {describe(plain[best])}", best)
-    more = _seeds_wanted(lifts, plain, margin, level, least_spread)
+    more = _seeds_wanted(lifts, plain, margin, level, least_spread, tests)
     return Verdict(
         "undetermined", f"undetermined, {more}: the best so far, {best}, gives {describe(plain[best])}", best
     )
 
 
 def _seeds_wanted(
-    lifts: Mapping[str, Lifts], plain: Mapping[str, Interval], margin: float, level: float, least_spread: float
+    lifts: Mapping[str, Lifts],
+    plain: Mapping[str, Interval],
+    margin: float,
+    level: float,
+    least_spread: float,
+    tests: int,
 ) -> str:
-    """How many more seeds would decide it, from the rows that may still matter: those not clearly below the margin."""
-    open_rows = [row for row in lifts if not plain[row].high < -margin]
-    needed = [seeds_needed(lifts[row], margin, level, least_spread=least_spread) for row in open_rows]
+    """How many more seeds would decide it.
+
+    Where the best row seems to help, those that it takes to be sure of it; else those that it takes for every
+    row that may still matter, which are those not clearly below the margin.
+    """
+    best = max(plain, key=lambda row: plain[row].mean)
+    open_rows = [best] if plain[best].mean > margin else [row for row in lifts if not plain[row].high < -margin]
+    needed = [seeds_to_decide(lifts[row], margin, level, least_spread=least_spread, rows=tests) for row in open_rows]
     known = [count for count in needed if count is not None]
     if len(known) < len(needed):
         return "needs at least 2 seeds"
-    more = max(1, *known, 1)
+    more = max([1, *known])
     return f"needs about {more} more seeds" if more <= MANY_SEEDS else f"needs more than {MANY_SEEDS} more seeds"

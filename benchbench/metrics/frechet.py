@@ -2,63 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from benchbench.errors import DataError
 from benchbench.hookspecs import hookimpl
-from benchbench.types import Metric
-from benchbench.types.plugins import Features
+from benchbench.metrics._checks import finite_pair
+from benchbench.types import FeatureSets, Metric, Output
 
 Array = npt.NDArray[np.float64]
 
+# A Cholesky factor is trusted if its smallest pivot is not below this part of the largest: half the digits
+# of a covariance are then still to spare for the square roots of its smallest eigenvalues.
+TRUSTED_PIVOT = 1e-5
 
-def moments(features: npt.NDArray[np.floating]) -> tuple[Array, Array]:
-    """Mean ``(d,)`` and unbiased covariance ``(d, d)`` of ``features (n, d)``, in float64.
+
+def _factor(centred: Array) -> Array:
+    """F ``(min(n, d), d)`` with F^T F = ``centred^T centred``."""
+    if len(centred) <= centred.shape[1]:
+        return centred
+    try:  # from the product: several times faster than a QR decomposition, and as good unless nearly singular
+        factor = np.asarray(np.linalg.cholesky(centred.T @ centred).T, dtype=np.float64)
+    except np.linalg.LinAlgError:
+        factor = np.zeros((1, 1))
+    pivots = np.diagonal(factor)
+    if pivots.min() > TRUSTED_PIVOT * pivots.max():
+        return factor
+    return np.asarray(np.linalg.qr(centred, mode="r"), dtype=np.float64)
+
+
+def moments(features: npt.NDArray[np.floating], who: str = "FD") -> tuple[Array, Array]:
+    """Mean and a factor of the unbiased covariance of ``features (n, d)``, in float64.
+
+    Args:
+        features: ``(n, d)``, finite.
+        who: The metric, named in the error.
+
+    Returns:
+        The mean ``(d,)``, and F ``(min(n, d), d)`` with F^T F the covariance. A factor keeps the digits of small
+        eigenvalues, of which a Fréchet distance takes the square roots.
 
     Raises:
-        DataError: If n < 2 or a value is not finite.
+        DataError: If n < 2.
     """
     wide = np.asarray(features, dtype=np.float64)
     if wide.ndim != 2 or len(wide) < 2:
-        raise DataError(f"Fréchet distance: got features {wide.shape}, expected (n, d) with n >= 2")
-    if not np.isfinite(wide).all():
-        raise DataError("Fréchet distance: got NaN or infinite features; the extractor or the images are broken")
+        raise DataError(f"{who}: got features {wide.shape}, expected (n, d) with n >= 2; give it more images")
     mean = wide.mean(axis=0)
     centred = wide - mean
-    return mean, centred.T @ centred / (len(wide) - 1)
+    return mean, _factor(centred) / np.sqrt(len(wide) - 1)
 
 
-def _root(covariance: Array) -> Array:
-    """A factor R with R R^T = ``covariance``, from its eigenvalues; rounding below zero is cut."""
-    values, vectors = np.linalg.eigh(covariance)
-    return np.asarray(vectors * np.sqrt(np.clip(values, 0.0, None)))
-
-
-def frechet_distance(mean_a: Array, cov_a: Array, mean_b: Array, cov_b: Array) -> float:
+def frechet_distance(mean_a: Array, factor_a: Array, mean_b: Array, factor_b: Array) -> float:
     """Squared Fréchet distance of two normal distributions (Dowson & Landau 1982; Heusel 2017, Eq. 6).
 
-    ``|m_a - m_b|^2 + tr C_a + tr C_b - 2 tr (C_a C_b)^(1/2)``. With C_a = R R^T the last trace is the sum
-    of the square roots of the eigenvalues of the symmetric R^T C_b R (the same non-zero eigenvalues as
-    C_a C_b): real by construction, and right where covariances are singular.
+    ``|m_a - m_b|^2 + tr C_a + tr C_b - 2 tr (C_a C_b)^(1/2)``. With C = F^T F the last trace is the sum of
+    the singular values of F_a F_b^T, whose squares are the non-zero eigenvalues of C_a C_b: real by
+    construction, and as exact where covariances are singular (n <= d) as elsewhere.
 
     Args:
         mean_a: ``(d,)``.
-        cov_a: ``(d, d)``, symmetric, positive semi-definite.
+        factor_a: ``(r, d)``, any r, as from :func:`moments`.
         mean_b: ``(d,)``.
-        cov_b: ``(d, d)``.
+        factor_b: ``(s, d)``, any s.
 
     Returns:
         A value >= 0, in squared feature units.
     """
-    root = _root(cov_a)
-    product = root.T @ cov_b @ root
-    eigenvalues = np.linalg.eigvalsh((product + product.T) / 2)
-    cross = np.sqrt(np.clip(eigenvalues, 0.0, None)).sum()
+    cross = np.linalg.svd(factor_a @ factor_b.T, compute_uv=False).sum()
     difference = mean_a - mean_b
-    value = difference @ difference + np.trace(cov_a) + np.trace(cov_b) - 2.0 * cross
+    value = difference @ difference + (factor_a**2).sum() + (factor_b**2).sum() - 2.0 * cross
     return max(float(value), 0.0)
 
 
@@ -66,12 +81,16 @@ class FrechetDistance(Metric):
     """FID in Inception features and only there; ``FD[features]`` in any others."""
 
     name = "fd"
-    label = "FD"
-    higher_is_better = False
+    outputs = (Output("fd", "FD", higher_is_better=False, distance=True),)
 
-    def compute(self, real: Features, synthetic: Features, rng: np.random.Generator) -> float:
-        """:func:`frechet_distance` of the two sets' :func:`moments`."""
-        return frechet_distance(*moments(real), *moments(synthetic))
+    def compute(self, sets: FeatureSets, rng: np.random.Generator) -> Mapping[str, float | Sequence[float]]:
+        """:func:`frechet_distance` of the two sets' :func:`moments`.
+
+        Raises:
+            DataError: If features are not finite, or a set has fewer than 2 images.
+        """
+        real, synthetic = finite_pair(sets, "FD")
+        return {"fd": frechet_distance(*moments(real), *moments(synthetic))}
 
 
 @hookimpl

@@ -1,7 +1,8 @@
 """From a benchmark file to cells, and from cells to content keys."""
 
-from benchbench.plan.cells import FULL, Cell, expand
+from benchbench.plan.cells import Cell, expand
 from benchbench.plan.inputs import Result, StageInputs
+from benchbench.plan.settings import FULL, Setting, all_settings
 from benchbench.plan.state import CellState, examine, goal_key, remember
 
 __all__ = [
@@ -9,7 +10,9 @@ __all__ = [
     "Cell",
     "CellState",
     "Result",
+    "Setting",
     "StageInputs",
+    "all_settings",
     "examine",
     "expand",
     "goal_key",

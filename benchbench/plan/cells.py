@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from benchbench.config import BASELINE, Benchmark, GeneratorSpec
 from benchbench.config.check import did_you_mean
 from benchbench.errors import RequestError
-
-# The only data setting so far: all training images.
-FULL = "full"
+from benchbench.plan.settings import FULL, Setting, all_settings
 
 
 @dataclass(frozen=True)
@@ -19,7 +17,7 @@ class Cell:
 
     Attributes:
         row: The row's name.
-        seed: The seed of everything random in it.
+        seed: The seed of everything random in it, the data subset included.
         spec: The generator, or None for the baseline.
         setting: The data setting.
     """
@@ -27,18 +25,20 @@ class Cell:
     row: str
     seed: int
     spec: GeneratorSpec | None
-    setting: str = FULL
+    setting: Setting = FULL
 
     @property
     def name(self) -> str:
         """Unique within a benchmark, and fit for a file name."""
-        return f"{self.row}-seed{self.seed}"
+        tail = "" if self.setting.whole else f"-{self.setting.name}"
+        return f"{self.row}-seed{self.seed}{tail}"
 
 
 def expand(benchmark: Benchmark, only: Sequence[str] = ()) -> list[Cell]:
-    """All cells of a benchmark, the baseline's first, then seed by seed.
+    """All cells of a benchmark: setting by setting, in each the baseline's first, then seed by seed.
 
-    Seeds vary slowest, so that an interrupted run has whole boards of fewer seeds.
+    Seeds vary slower than rows, so that an interrupted run has whole boards of fewer seeds. A row of the
+    transfer track is left out where its generator would see no more than the others' do.
 
     Args:
         benchmark: The file.
@@ -52,5 +52,13 @@ def expand(benchmark: Benchmark, only: Sequence[str] = ()) -> list[Cell]:
         if name not in rows:
             raise RequestError(f"--only: no row is called {name!r} ({did_you_mean(name, rows)})")
     kept = {label: spec for label, spec in rows.items() if not only or label in only}
-    cells = [Cell(BASELINE, seed, None) for seed in benchmark.seeds]
-    return cells + [Cell(label, seed, spec) for seed in benchmark.seeds for label, spec in kept.items()]
+    cells = []
+    for setting in all_settings(benchmark.settings):
+        cells += [Cell(BASELINE, seed, None, setting) for seed in benchmark.seeds]
+        cells += [
+            Cell(label, seed, spec, setting)
+            for seed in benchmark.seeds
+            for label, spec in kept.items()
+            if not (spec.transfer and setting.whole)
+        ]
+    return cells

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchbench.plan.cells import Cell
 from benchbench.plan.inputs import Result, StageInputs
-from benchbench.store import Store, content_key
+from benchbench.store import Entry, Store, content_key
 from benchbench.store.files import read_json, write_json
 from benchbench.types import Outcome, Status
 
@@ -29,8 +29,24 @@ _PARTS = {
     "sample": "sample",
     "real": "features of real images",
     "other": "sample",
+    "train": "training images",
     "classifier": "classifier",
 }
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One result of a cell, and whether it is stored.
+
+    Attributes:
+        result: What is owed.
+        entry: Where it is stored, or None.
+        reason: Why it is not stored; empty if it is.
+    """
+
+    result: Result
+    entry: Entry | None
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -39,20 +55,25 @@ class CellState:
 
     Attributes:
         cell: The cell.
-        results: Every result with its reason for not being stored; an empty reason means it is stored.
+        results: Every result, with its entry or the reason for there being none.
         goal: A key over all that the cell shall compute; a failure is remembered under it.
         failure: How the cell ended before with the same goal, if it failed.
     """
 
     cell: Cell
-    results: tuple[tuple[Result, str], ...]
+    results: tuple[Standing, ...]
     goal: str
     failure: Outcome | None
 
     @property
-    def missing(self) -> list[tuple[Result, str]]:
-        """The results that are not stored, with reasons."""
-        return [(result, reason) for result, reason in self.results if reason]
+    def missing(self) -> list[Standing]:
+        """The results that are not stored."""
+        return [standing for standing in self.results if standing.entry is None]
+
+    @property
+    def stored(self) -> list[tuple[Result, Entry]]:
+        """The results that are stored."""
+        return [(standing.result, standing.entry) for standing in self.results if standing.entry is not None]
 
     @property
     def begun(self) -> bool:
@@ -74,10 +95,10 @@ def goal_key(inputs: StageInputs, cell: Cell) -> str:
     """A key over everything a cell shall compute, known before anything is computed."""
     protocol = inputs.protocol
     parts: dict[str, Any] = {
-        "arms": [inputs.arm(cell, arm, ratio) for arm, ratio in inputs.arms(cell)],
+        "arms": [inputs.arm(cell, arm) for arm in inputs.arms(cell)],
         "extractors": [inputs.extractor(spec) for spec in protocol.features],
         "metrics": [inputs.plugin("metrics", spec) for spec in protocol.metrics],
-        "likelihood": None if cell.spec is None else inputs.likelihood(cell),
+        "likelihood": inputs.likelihood(cell) if inputs.has_likelihood(cell) else None,
     }
     return content_key("goal", parts)
 
@@ -86,18 +107,16 @@ def examine(inputs: StageInputs, cell: Cell, store: Store) -> CellState:
     """Compare what a cell needs with what the store holds."""
     folder = cell_folder(store, inputs.benchmark.name, cell)
     before = read_json(folder / "inputs.json") or {}
-    checked = tuple((result, _reason(result, before, store)) for result in inputs.results(cell, store))
+    checked = tuple(_standing(result, before, store) for result in inputs.results(cell, store))
     goal = goal_key(inputs, cell)
     return CellState(cell, checked, goal, _failure(folder, cell, goal))
 
 
-def remember(inputs: StageInputs, cell: Cell, store: Store) -> None:
+def remember(inputs: StageInputs, state: CellState, store: Store) -> None:
     """Note what determined the cell's stored results, so that a later plan can say what has changed since."""
-    path = cell_folder(store, inputs.benchmark.name, cell) / "inputs.json"
+    path = cell_folder(store, inputs.benchmark.name, state.cell) / "inputs.json"
     noted = dict(read_json(path) or {})
-    for result in inputs.results(cell, store):
-        if result.key is not None and store.get(result.stage, result.key) is not None:
-            noted[_label(result)] = result.inputs
+    noted |= {_label(result): result.inputs for result, _ in state.stored}
     write_json(path, noted)
 
 
@@ -118,13 +137,17 @@ def _label(result: Result) -> str:
     return f"{result.stage}/{result.name}"
 
 
-def _reason(result: Result, before: Mapping[str, Any], store: Store) -> str:
-    """Why a result is not stored; empty if it is."""
+def _standing(result: Result, before: Mapping[str, Any], store: Store) -> Standing:
+    """Look a result up; it is checked against its checksums once, here."""
     key = result.key
-    if key is None or result.inputs is None:
-        return "its feature extractor is not fitted yet"
-    if store.get(result.stage, key) is not None:
-        return ""
+    if key is None:
+        return Standing(result, None, "its feature extractor is not fitted yet")
+    entry = store.get(result.stage, key)
+    return Standing(result, entry, "" if entry is not None else _reason(result, before))
+
+
+def _reason(result: Result, before: Mapping[str, Any]) -> str:
+    """Why a result is not stored."""
     earlier = before.get(_label(result))
     if earlier is None:
         return "never computed"

@@ -11,8 +11,8 @@ from benchbench.leaderboard.verdict import percent
 
 
 def print_board(console: Console, board: Board) -> None:
-    """Rank, distances, CAS and lift of every row, then the verdict."""
-    ranked = [column for column in board.columns if column.higher_is_better is not None]
+    """Rank, main distances, CAS and lift of every row, then the verdict."""
+    ranked = board.headline
     table = Table("rank", "row", *(escape(column.label) for column in ranked), box=None)
     for row in board.rows:
         rank = row.ranks.get(board.rank_by)
@@ -20,16 +20,20 @@ def print_board(console: Console, board: Board) -> None:
             "" if rank is None else str(rank), escape(row.info.name), *(_cell(row, column.key) for column in ranked)
         )
     console.print(table)
+    console.print(f"{board.setting.text}:", markup=False, highlight=False)
     for warning in board.warnings:
         console.print(f"not to be trusted: {warning}", style="red", markup=False)
     console.print(f"verdict: {board.verdict.text}", markup=False, highlight=False, soft_wrap=True)
+    for name, verdict in (("beside classical augmentation", board.beside_classical), ("transfer", board.transfer)):
+        if verdict is not None:
+            console.print(f"{name}: {verdict.text}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _cell(row: Row, key: str) -> str:
     interval = row.values.get(key)
     if interval is None:
         return "-"
-    if key == "lift":
+    if key.startswith("lift"):
         return percent(interval.mean)
     if key == "cas":
         return f"{100 * interval.mean:.1f} %"

@@ -7,31 +7,70 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from benchbench.config import PluginSpec
-from benchbench.leaderboard import Board, Column, Record, RowInfo, build_board
-from benchbench.plan import Cell, CellState, Result
+from benchbench.config import BASELINE, PluginSpec
+from benchbench.downstream.arms import Arm, part_of
+from benchbench.leaderboard import Board, Column, Record, RowInfo, Rules, SettingInfo, build_board
+from benchbench.leaderboard.worth import LearningCurve
+from benchbench.plan import Cell, CellState, Result, Setting, all_settings
 from benchbench.runner.workspace import Workspace
-from benchbench.types import Outcome, Status
+from benchbench.types import Outcome, Output, Status
 
 # An absolute path's folders, up to its last part.
 FOLDERS = re.compile(r"(?<![\w.~])/(?:[^\s/'\":,;]+/)+")
 
+# What an arm's lift is measured from.
+BASES = {"mixed": "real", "classical": "real", "oversampled": "real", "classical_mixed": "classical"}
 
-def collect_board(work: Workspace, states: Sequence[CellState]) -> Board:
-    """The board of all results that are stored; cells that failed leave gaps and are listed."""
+
+def collect_boards(work: Workspace, states: Sequence[CellState]) -> list[Board]:
+    """One board a data setting, of all results that are stored; cells that failed leave gaps and are listed."""
     protocol = work.benchmark.protocol
-    records = [record for state in states for record in _records(work, state)]
-    return build_board(
-        benchmark=work.benchmark.name,
-        dataset=work.dataset.name,
-        seeds=work.benchmark.seeds,
-        infos=_infos(work, states),
-        records=[*records, *_lifts(records)],
-        distances=distance_columns(work),
-        rank_by=_rank_key(work),
-        margin=protocol.margin,
-        level=protocol.level,
+    settings = [
+        setting
+        for setting in all_settings(work.benchmark.settings)
+        if any(state.cell.setting == setting for state in states)
+    ]
+    here = {setting: [state for state in states if state.cell.setting == setting] for setting in settings}
+    records = {setting: [record for state in here[setting] for record in _records(work, state)] for setting in here}
+    return [
+        build_board(
+            benchmark=work.benchmark.name,
+            dataset=work.dataset.name,
+            setting=_setting_info(work, setting),
+            seeds=work.benchmark.seeds,
+            infos=_infos(work, here[setting]),
+            records=[*records[setting], *_lifts(records[setting])],
+            metrics=metric_columns(work),
+            curves=_curves(
+                [record for other in settings if other.imbalance == setting.imbalance for record in records[other]]
+            ),
+            rules=Rules(_rank_key(work), protocol.margin, protocol.level),
+        )
+        for setting in settings
+    ]
+
+
+def _setting_info(work: Workspace, setting: Setting) -> SettingInfo:
+    counts = setting.of(work.dataset.train, work.benchmark.seeds[0]).class_counts
+    return SettingInfo(
+        setting.name, setting.text, int(counts.sum()), int(counts.min()), int(counts.max()), setting.whole
     )
+
+
+def _curves(records: Sequence[Record]) -> dict[int, LearningCurve]:
+    """By seed, what real images alone give: the parts of every setting and the whole of it."""
+    points: dict[int, list[tuple[int, float]]] = {}
+    for record in records:
+        real = record.generator == BASELINE and record.arm in ("real", "real_part")
+        if real and record.metric == "accuracy" and record.class_name is None:
+            assert record.value is not None
+            assert record.train_images is not None
+            points.setdefault(record.seed, []).append((record.train_images, record.value))
+    return {
+        seed: LearningCurve.measured(*zip(*found, strict=True))
+        for seed, found in points.items()
+        if len({count for count, _ in found}) > 1
+    }
 
 
 def _rank_key(work: Workspace) -> str:
@@ -39,27 +78,28 @@ def _rank_key(work: Workspace) -> str:
     protocol = work.benchmark.protocol
     for metric in protocol.metrics:
         if metric.name == protocol.rank_by:
-            return distance_label(work, metric, protocol.features[0])
+            main = work.registry.get("metrics", metric.name).cls.outputs[0]
+            return output_label(work, main, protocol.features[0])
     return protocol.rank_by
 
 
-def distance_columns(work: Workspace) -> list[Column]:
-    """One column a metric and feature space; the main features' come first."""
-    protocol = work.benchmark.protocol
+def metric_columns(work: Workspace) -> list[Column]:
+    """One column a feature space, metric and output that is one number; the main features' come first."""
     columns = []
-    for extractor in protocol.features:
-        for metric in protocol.metrics:
-            cls = work.registry.get("metrics", metric.name).cls
-            label = distance_label(work, metric, extractor)
-            columns.append(Column(label, label, cls.higher_is_better, label))
+    for extractor in work.benchmark.protocol.features:
+        for metric in work.inputs.metrics_in(extractor):
+            for output in work.registry.get("metrics", metric.name).cls.outputs:
+                label = output_label(work, output, extractor)
+                if not output.per_class:
+                    better, distance = output.higher_is_better, output.distance
+                    columns.append(Column(label, label, better, label, None, output.key, extractor.name, distance))
     return columns
 
 
-def distance_label(work: Workspace, metric: PluginSpec, extractor: PluginSpec) -> str:
+def output_label(work: Workspace, output: Output, extractor: PluginSpec) -> str:
     """``FD[domain]``; ``FID`` in Inception features and only there."""
     proper = work.registry.get("features", extractor.name).cls.proper_names
-    plain = work.registry.get("metrics", metric.name).cls.label
-    return str(proper.get(metric.name, f"{plain}[{extractor.name}]"))
+    return str(proper.get(output.key, f"{output.label}[{extractor.name}]"))
 
 
 def without_places(work: Workspace, text: str) -> str:
@@ -88,7 +128,8 @@ def _infos(work: Workspace, states: Sequence[CellState]) -> list[RowInfo]:
             continue
         cls = work.registry.get("generators", cell.spec.name).cls
         labels = cell.spec.labels or "own"
-        infos.append(RowInfo(row, cell.spec.name, cls.role, labels, cls.expected, lost, waiting[row]))
+        shown = cell.spec.generator_data
+        infos.append(RowInfo(row, cell.spec.name, cls.role, labels, cls.expected, lost, waiting[row], shown))
     return infos
 
 
@@ -96,18 +137,16 @@ def _records(work: Workspace, state: CellState) -> Iterator[Record]:
     """All numbers of one cell; a cell that did not end ok says so in a record of its own."""
     cell = state.cell
     status = Status.OK if state.done else state.failure.status if state.failure else Status.SKIPPED
-    base: dict[str, Any] = {"generator": cell.row, "seed": cell.seed, "setting": cell.setting, "status": status}
-    for result, reason in state.results:
-        if reason or result.key is None:
-            continue
-        entry = work.store.get(result.stage, result.key)
-        if entry is not None:
-            yield from _of_result(work, result, entry.meta, base)
+    base: dict[str, Any] = {"generator": cell.row, "seed": cell.seed, "setting": cell.setting.name, "status": status}
+    for result, entry in state.stored:
+        yield from _of_result(work, cell, result, entry.meta, base)
     if status is not Status.OK:
         yield Record(**base, metric="status", value=None)
 
 
-def _of_result(work: Workspace, result: Result, meta: Mapping[str, Any], base: Mapping[str, Any]) -> Iterator[Record]:
+def _of_result(
+    work: Workspace, cell: Cell, result: Result, meta: Mapping[str, Any], base: Mapping[str, Any]
+) -> Iterator[Record]:
     """The records of one stored result."""
     if result.stage == "fit":
         yield Record(**base, metric="fit_seconds", value=meta["seconds"], higher_is_better=False)
@@ -116,53 +155,81 @@ def _of_result(work: Workspace, result: Result, meta: Mapping[str, Any], base: M
         for name, value in meta["facts"].items():
             yield Record(**base, metric=f"fit/{name}", value=value)
     elif result.stage == "sample":
+        yield Record(**base, metric="sample_seconds", value=meta["seconds"], higher_is_better=False)
         yield Record(**base, metric="images_per_second", value=meta["images_per_second"], higher_is_better=True)
     elif result.stage == "likelihood" and meta["bits_per_dim"] is not None:
         n = len(work.dataset.test)
         yield Record(**base, metric="bits_per_dim", value=meta["bits_per_dim"], higher_is_better=False, n=n)
     elif result.stage == "metric":
-        yield _distance_record(work, result.name, meta, base)
-    elif result.stage == "arm":
-        yield from _arm_records(work, result, meta, base)
+        yield from _metric_records(work, result, meta, base)
+    elif result.arm is not None:
+        yield from _arm_records(work, cell, result.arm, meta, base)
 
 
-def _distance_record(work: Workspace, name: str, meta: Mapping[str, Any], base: Mapping[str, Any]) -> Record:
-    metric_name, extractor_name = name.split(" ")
-    metric = next(spec for spec in work.benchmark.protocol.metrics if spec.name == metric_name)
-    extractor = next(spec for spec in work.benchmark.protocol.features if spec.name == extractor_name)
-    better = work.registry.get("metrics", metric_name).cls.higher_is_better
-    label = distance_label(work, metric, extractor)
-    return Record(**base, metric=label, value=meta["value"], higher_is_better=better, n=meta["n"])
+def _metric_records(
+    work: Workspace, result: Result, meta: Mapping[str, Any], base: Mapping[str, Any]
+) -> Iterator[Record]:
+    assert result.metric is not None
+    assert result.extractor is not None
+    for output in work.registry.get("metrics", result.metric.name).cls.outputs:
+        label = output_label(work, output, result.extractor)
+        value = meta["values"][output.key]
+        where = {**base, "metric": label, "higher_is_better": output.higher_is_better, "n": meta["n"]}
+        if not output.per_class:
+            yield Record(**where, value=value)
+            continue
+        for name, of_class in zip(work.dataset.classes, value, strict=True):
+            yield Record(**{**where, "n": None}, value=of_class, class_name=name)
 
 
-def _arm_records(work: Workspace, result: Result, meta: Mapping[str, Any], base: Mapping[str, Any]) -> Iterator[Record]:
-    assert result.inputs is not None
-    arm, ratio = result.inputs["arm"], result.inputs["ratio"]
-    classifier = work.benchmark.protocol.classifier.name
-    if arm == "agreement":
-        noise = 1.0 - meta["synthetic"]["accuracy"]
-        yield Record(
-            **base,
-            metric="label_noise",
-            value=noise,
-            higher_is_better=False,
-            n=work.inputs.sample_count,
-            classifier=classifier,
-        )
+def _arm_records(
+    work: Workspace, cell: Cell, arm: Arm, meta: Mapping[str, Any], base: Mapping[str, Any]
+) -> Iterator[Record]:
+    """Accuracies on ``test``, ``val`` and synthetic images, of single classes on ``test``."""
+    where = {**base, "classifier": work.benchmark.protocol.classifier.name, "classifier_seed": arm.replicate}
+    if arm.name == "agreement":
+        agreed, n = meta["synthetic"]["accuracy"], work.inputs.metric_count
+        yield Record(**where, metric="label_noise", value=1.0 - agreed, higher_is_better=False, n=n)
+        yield Record(**where, metric="accuracy_on_synthetic", value=agreed, n=n, arm="real")
         return
-    where = {**base, "higher_is_better": True, "arm": arm, "ratio": ratio, "classifier": classifier}
-    yield Record(**where, metric="accuracy", value=meta["test"]["accuracy"], n=len(work.dataset.test))
-    yield Record(**where, metric="val_accuracy", value=meta["val"]["accuracy"], n=len(work.dataset.val))
+    where |= {"arm": arm.name, "ratio": arm.ratio, "train_images": train_images(work, cell, arm)}
+    n = len(work.dataset.test)
+    accuracy = meta["test"]["accuracy"]
+    yield Record(**where, metric="accuracy", value=accuracy, higher_is_better=True, n=n)
+    yield Record(
+        **where, metric="val_accuracy", value=meta["val"]["accuracy"], higher_is_better=True, n=len(work.dataset.val)
+    )
+    for name, of_class in zip(work.dataset.classes, meta["test"]["per_class"], strict=True):
+        yield Record(**where, metric="accuracy", value=of_class, higher_is_better=True, class_name=name)
+    if "synthetic" in meta and not arm.augmented:
+        own, held_out = meta["synthetic"]["accuracy"], work.inputs.metric_count
+        yield Record(**where, metric="accuracy_on_synthetic", value=own, n=held_out)
+        if arm.ratio is not None:
+            mixed = (accuracy + arm.ratio * own) / (1 + arm.ratio)
+            yield Record(**where, metric="accuracy_on_mixed", value=mixed, n=n + held_out)
+
+
+def train_images(work: Workspace, cell: Cell, arm: Arm) -> int:
+    """Images in an arm's training set."""
+    real = work.inputs.train(cell)
+    if arm.mixed:
+        assert arm.ratio is not None
+        return len(real) + round(arm.ratio * len(real))
+    if arm.name == "real_part":
+        assert arm.ratio is not None
+        return len(part_of(real, arm.ratio, cell.seed))
+    return int(real.class_counts.max()) * len(real.classes) if arm.name == "oversampled" else len(real)
 
 
 def _lifts(records: Sequence[Record]) -> Iterator[Record]:
-    """Accuracy of each mixed arm minus the real arm's, same seed and setting."""
-    real = {
-        (record.seed, record.setting): record.value
-        for record in records
-        if record.metric == "accuracy" and record.arm == "real"
+    """What an arm's accuracy is above that of its base: same seed, same classifier seed, same data."""
+    accuracies = [record for record in records if record.metric == "accuracy" and record.class_name is None]
+    base = {
+        (record.arm, record.seed, record.classifier_seed): record.value
+        for record in accuracies
+        if record.generator == BASELINE and record.arm in BASES.values()
     }
-    for record in records:
-        before = real.get((record.seed, record.setting))
-        if record.metric == "accuracy" and record.arm == "mixed" and record.value is not None and before is not None:
-            yield Record(**{**vars(record), "metric": "lift", "value": record.value - before})
+    for record in accuracies:
+        before = base.get((BASES.get(record.arm or "", ""), record.seed, record.classifier_seed))
+        if record.value is not None and before is not None:
+            yield replace(record, metric="lift", value=record.value - before)

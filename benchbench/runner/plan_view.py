@@ -51,8 +51,8 @@ def _line(state: CellState, took: float | None) -> PlanLine:
     return PlanLine(
         state.cell.name,
         standing,
-        [result.name for result, reason in state.results if not reason],
-        {result.name: reason for result, reason in state.missing},
+        [result.name for result, _ in state.stored],
+        {standing.result.name: standing.reason for standing in state.missing},
         took if standing == "to run" else 0.0,
     )
 

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from benchbench.config import BASELINE
 from benchbench.downstream.labels import balanced_labels
 from benchbench.leaderboard import Board, Dossier
+from benchbench.leaderboard.dossier import ArmDetail
 from benchbench.plan import CellState
 from benchbench.runner.workspace import Workspace
 from benchbench.store import Entry
@@ -23,13 +25,15 @@ GRID_LINES = 4
 log = logging.getLogger(__name__)
 
 
-def write_reports(work: Workspace, board: Board, states: Sequence[CellState], out: Path, command: str) -> list[str]:
+def write_reports(
+    work: Workspace, boards: Sequence[Board], states: Sequence[CellState], out: Path, command: str
+) -> list[str]:
     """Let every installed report write its files; one that fails does not stop the others.
 
     Returns:
         Why reports failed, one line each; empty where all were written.
     """
-    dossier = gather(work, board, states, command)
+    dossier = gather(work, boards, states, command)
     failed = []
     for name in work.registry.names("reports"):
         try:
@@ -40,45 +44,66 @@ def write_reports(work: Workspace, board: Board, states: Sequence[CellState], ou
     return failed
 
 
-def gather(work: Workspace, board: Board, states: Sequence[CellState], command: str) -> Dossier:
+def gather(work: Workspace, boards: Sequence[Board], states: Sequence[CellState], command: str) -> Dossier:
     """Everything a report may show, from the store."""
-    first = work.benchmark.seeds[0]
     train = work.dataset.train
     wanted = balanced_labels(torch.ones(len(train.classes)), GRID_LINES * len(train.classes))
-    grids = {
-        state.cell.row: grid
-        for state in states
-        if state.cell.seed == first and (grid := _grid(work, state, wanted)) is not None
-    }
-    floors = {
-        column.key: row.values[column.key].mean
-        for row in board.of_role("baseline")
-        for column in board.distances
-        if column.key in row.values
-    }
+    grids: dict[str, dict[str, Tensor]] = {board.setting.name: {} for board in boards}
+    for state in states:
+        if state.cell.seed == work.benchmark.seeds[0] and (grid := _grid(state, wanted)) is not None:
+            grids[state.cell.setting.name][state.cell.row] = grid
     return Dossier(
-        board=board,
+        boards=boards,
         manifest=_manifest(work, states),
         classes=train.classes,
         grids=grids,
         real=_pick(train.images, train.labels, wanted),
+        details=arm_details(states),
+        dimensions={
+            result.extractor.name: entry.meta["dimensions"]
+            for state in states
+            for result, entry in state.stored
+            if result.extractor is not None
+        },
         command=command,
         margin=work.benchmark.protocol.margin,
         level=work.benchmark.protocol.level,
-        floors=floors,
     )
 
 
-def _entry(work: Workspace, state: CellState, stage: str) -> Entry | None:
-    for result, reason in state.results:
-        if result.stage == stage and not reason and result.key is not None:
-            return work.store.get(stage, result.key)
-    return None
+def arm_details(states: Sequence[CellState]) -> list[ArmDetail]:
+    """Confusion matrices and training curves, over the classifiers of all seeds."""
+    found: dict[tuple[str, str, str, float | None], list[Entry]] = {}
+    for state in states:
+        for result, entry in state.stored:
+            if result.arm is not None and "test" in entry.meta:
+                key = (state.cell.setting.name, state.cell.row, result.arm.name, result.arm.ratio)
+                found.setdefault(key, []).append(entry)
+    return [
+        ArmDetail(
+            *key,
+            np.sum([entry.meta["test"]["confusion"] for entry in entries], axis=0).tolist(),
+            _mean_curve([entry.meta["curve"] for entry in entries]),
+            len(entries),
+        )
+        for key, entries in found.items()
+    ]
 
 
-def _grid(work: Workspace, state: CellState, wanted: Tensor) -> Tensor | None:
+def _mean_curve(curves: Sequence[Sequence[Sequence[float]]]) -> list[list[float]]:
+    """The mean of curves of one length (those of one classifier and number of steps are); else the first."""
+    if len({len(curve) for curve in curves}) > 1:
+        return [list(point) for point in curves[0]]
+    return np.mean(np.asarray(curves, dtype=np.float64), axis=0).tolist() if curves[0] else []
+
+
+def _entry(state: CellState, stage: str) -> Entry | None:
+    return next((entry for result, entry in state.stored if result.stage == stage), None)
+
+
+def _grid(state: CellState, wanted: Tensor) -> Tensor | None:
     """The first samples of every class, in the order drawn: not chosen."""
-    entry = _entry(work, state, "sample")
+    entry = _entry(state, "sample")
     if entry is None:
         return None
     images = torch.from_numpy(load_array(entry.file("images.npy")))
@@ -101,7 +126,7 @@ def _manifest(work: Workspace, states: Sequence[CellState]) -> dict[str, Any]:
     """What the numbers come from. The environments are those that cells were measured in, as they noted it."""
     environments: list[object] = []
     for state in states:
-        entry = _entry(work, state, "fit")
+        entry = _entry(state, "fit")
         if entry is not None and entry.meta["environment"] not in environments:
             environments.append(entry.meta["environment"])
     dataset = work.dataset
@@ -122,11 +147,8 @@ def _manifest(work: Workspace, states: Sequence[CellState]) -> dict[str, Any]:
             for plugin in _used(work)
         },
         "images_per_distance": work.inputs.metric_count,
-        "samples_per_cell": work.inputs.sample_count,
         "cells": {
-            state.cell.name: {
-                f"{result.stage}/{result.name}": result.key for result, reason in state.results if not reason
-            }
+            state.cell.name: {f"{result.stage}/{result.name}": entry.key for result, entry in state.stored}
             for state in states
         },
         "baseline": BASELINE,

@@ -17,7 +17,7 @@ from benchbench.errors import RequestError
 from benchbench.leaderboard import Board
 from benchbench.plan import CellState, examine, expand, remember
 from benchbench.plan.state import cell_folder
-from benchbench.runner.collect import collect_board
+from benchbench.runner.collect import collect_boards
 from benchbench.runner.display import make_display
 from benchbench.runner.environment import usable_cpus
 from benchbench.runner.publish import write_reports
@@ -32,7 +32,7 @@ class Finished:
     """A run's end.
 
     Attributes:
-        board: The leaderboard.
+        boards: The leaderboards, one a data setting.
         folder: Where the reports are.
         computed: Cells that were run now.
         served: Cells that were complete before.
@@ -40,7 +40,7 @@ class Finished:
         faults: What could not be written, each with its reason.
     """
 
-    board: Board
+    boards: Sequence[Board]
     folder: Path
     computed: int
     served: int
@@ -160,10 +160,10 @@ def report_benchmark(
     Rows outside ``only`` are shown as far as they have results.
     """
     states = [state for state in plan_cells(work) if not only or state.cell.row in only or state.begun]
-    board = collect_board(work, states)
-    faults = write_reports(work, board, states, out, command)
+    boards = collect_boards(work, states)
+    faults = write_reports(work, boards, states, out, command)
     failures = tuple(state.failure for state in states if state.failure is not None and not state.done)
-    return Finished(board, out, computed, served, failures, tuple(faults))
+    return Finished(boards, out, computed, served, failures, tuple(faults))
 
 
 def _task(work: Workspace, state: CellState) -> Task:
@@ -191,12 +191,13 @@ def _python_path() -> str:
 def _record(work: Workspace, state: CellState, outcome: Outcome) -> Outcome:
     """Keep how the cell ended, under its goal, and what determined what it stored; the end as it is kept."""
     folder = cell_folder(work.store, work.benchmark.name, state.cell)
-    missing = examine(work.inputs, state.cell, work.store).missing
-    if outcome.status is Status.OK and missing:
-        message = f"{missing[0][0].name} was not stored: {missing[0][1]}; was a source edited meanwhile? Run it again"
+    now = examine(work.inputs, state.cell, work.store)
+    if outcome.status is Status.OK and now.missing:
+        lost = now.missing[0]
+        message = f"{lost.result.name} was not stored: {lost.reason}; was a source edited meanwhile? Run it again"
         outcome = replace(outcome, status=Status.FAILED, phase="store", message=message)
     write_json(folder / "outcome.json", {**asdict(outcome), "goal": state.goal})
-    remember(work.inputs, state.cell, work.store)
+    remember(work.inputs, now, work.store)
     return outcome
 
 

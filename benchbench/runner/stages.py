@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,11 @@ import torch
 from torch import Tensor
 
 from benchbench.config import PluginSpec
-from benchbench.downstream.arms import evaluate, mixed_arm, synthetic_arm
-from benchbench.downstream.labels import balanced_labels, balanced_subset, labelled
-from benchbench.errors import CollapsedError, DataError
+from benchbench.downstream.arms import Arm, Evaluation, evaluate, oversampled, part_of, together
+from benchbench.downstream.labels import balanced_subset, labelled
+from benchbench.errors import DataError
 from benchbench.plan import Cell
+from benchbench.runner.border import check_samples, check_state, check_values, finite_facts
 from benchbench.runner.checkpoint import FileCheckpoint
 from benchbench.runner.environment import environment
 from benchbench.runner.progress import ProgressFile
@@ -27,21 +27,22 @@ from benchbench.seeding import derive_seed, numpy_generator, torch_generator
 from benchbench.store import Entry, content_key, weights_digest
 from benchbench.store.files import array_bytes, load_array, load_state, state_bytes
 from benchbench.store.store import Made
+from benchbench.training import augment
 from benchbench.types import (
     Budget,
     Classifier,
     FeatureExtractor,
+    FeatureSets,
     FitContext,
     Generator,
     LabelledImages,
     LikelihoodModel,
+    Metric,
     Predictor,
+    ProbabilityModel,
     SampleContext,
 )
-from benchbench.types.images import check_images
-from benchbench.types.plugins import Features
-
-log = logging.getLogger(__name__)
+from benchbench.types.comparison import Features
 
 # The extractor's context seed: one ruler for all rows.
 RULER_SEED = 0
@@ -62,7 +63,8 @@ class Stages:
         self.progress = progress
         self.inputs = work.inputs
         self.store = work.store
-        self.train = work.dataset.train
+        self.train = work.inputs.train(cell)
+        self.plan = work.inputs.sample_plan(cell)
         self._extractors: dict[str, tuple[FeatureExtractor, str]] = {}
 
     def _context(self, seed: int, **extra: Any) -> FitContext:
@@ -90,12 +92,19 @@ class Stages:
         checkpoint.clear()
         return entry
 
+    def _shown(self) -> LabelledImages:
+        """What the generator is fitted on. Labels that it may not know are guessed by the real arm's classifier."""
+        shown = self.inputs.shown(self.cell)
+        if self.cell.spec is None or self.cell.spec.generator_data != "unlabelled":
+            return shown
+        labels = self.real_classifier(0)[0].predict(shown.images).argmax(dim=1)
+        known = self.cell.setting.index(shown, self.cell.seed)
+        labels[known] = shown.labels[known]
+        return replace(shown, labels=labels)
+
     def _fit(self, checkpoint: FileCheckpoint) -> Made:
+        data = self._shown()
         self.progress.enter("fit")
-        spec = self.cell.spec
-        assert spec is not None
-        cls = self.work.registry.get("generators", spec.name).cls
-        data = self.work.dataset.val if cls.fit_split == "val" else self.train
         own = LabelledImages(data.images.clone(), data.labels.clone(), data.classes)  # a plugin may scribble on it
         budget = Budget(**self.inputs.benchmark.budget.model_dump())
         before = checkpoint.seconds_before()
@@ -109,7 +118,7 @@ class Stages:
         check_state(state, self.cell.row)
         meta = {
             "seconds": before + time.perf_counter() - began,
-            "facts": _numbers(facts or {}),
+            "facts": finite_facts(facts or {}),
             "parameters": generator.num_parameters(),
             "peak_memory_bytes": self._peak_memory(),
             "environment": environment(self.work.device),
@@ -129,7 +138,7 @@ class Stages:
     def _sample(self) -> Made:
         generator = self._fitted()
         self.progress.enter("sample")
-        labels = balanced_labels(self.train.class_counts, self.inputs.sample_count)
+        labels = self.plan.labels
         began = time.perf_counter()
         images = generator.sample(labels.clone(), SampleContext(self._sampling_seed, self.work.device))
         self._synchronize()
@@ -155,7 +164,7 @@ class Stages:
 
             def make() -> Made:
                 self.progress.enter(f"features {spec.name}")
-                extractor.fit(self.train, self._context(RULER_SEED))
+                extractor.fit(self.work.dataset.train, self._context(RULER_SEED))
                 state = extractor.state_dict()
                 return {"state.pt": state_bytes(state)}, {"weights": weights_digest(state)}
 
@@ -175,26 +184,47 @@ class Stages:
         return np.asarray(load_array(entry.file("features.npy")), dtype=np.float32)
 
     def metric(self, extractor: PluginSpec, metric: PluginSpec) -> Entry:
-        """One distance in one feature space, on the same number of real and synthetic images."""
+        """One metric in one feature space, on the same number of real and synthetic images."""
         _, weights = self.extractor(extractor)
 
         def make() -> Made:
-            n, test = self.inputs.metric_count, self.work.dataset.test
-            real = self._features(lambda: _subset(test, n), test.fingerprint, n, extractor)
-            other = self._features(self._compared, self.inputs.compared(self.cell), n, extractor)
+            instance: Metric = self.work.make("metrics", metric)
+            sets = self._feature_sets(extractor, instance)
             self.progress.enter(f"{metric.name} {extractor.name}")
             rng = numpy_generator(self.cell.seed, "metric", metric.name, extractor.name)
-            value = float(self.work.make("metrics", metric).compute(real, other, rng))
-            if not np.isfinite(value):
-                raise DataError(f"metric {metric.name} gave {value}, expected a finite number")
-            return {}, {"value": value, "n": n}
+            values = check_values(instance.compute(sets, rng), instance, sets.classes)
+            return {}, {"values": values, "n": len(sets.synthetic), "dimensions": sets.real.shape[1]}
 
         return self.store.get_or_make("metric", self.inputs.metric(self.cell, extractor, metric, weights), make)
 
-    def _compared(self) -> Tensor:
-        """The images whose distance to the test images is taken (the baseline's give the floor)."""
-        n = self.inputs.metric_count
-        return _subset(self.work.dataset.val, n) if self.cell.spec is None else self.samples().images[:n]
+    def _feature_sets(self, spec: PluginSpec, metric: Metric) -> FeatureSets:
+        """What the metric compares; further sets only where it needs them."""
+        n, test = self.inputs.metric_count, self.work.dataset.test
+        extractor, _ = self.extractor(spec)
+        real = _subset(test, n)
+        other = self.held_out_samples() if self.cell.spec is not None else _subset(self.work.dataset.val, n)
+        synthetic = self._features(lambda: other.images, self.inputs.compared(self.cell), n, spec)
+        train = None
+        if "train" in metric.needs:
+            copied = self.inputs.copied_from(self.cell)
+            train = self._features(lambda: copied.images, copied.fingerprint, len(copied), spec)
+        probabilities = None
+        if "probabilities" in metric.needs:
+            assert isinstance(extractor, ProbabilityModel)
+            probabilities = extractor.probabilities(synthetic)
+        return FeatureSets(
+            real=self._features(lambda: real.images, test.fingerprint, n, spec),
+            synthetic=synthetic,
+            real_labels=real.labels.numpy(),
+            synthetic_labels=other.labels.numpy(),
+            classes=len(test.classes),
+            train=train,
+            probabilities=probabilities,
+        )
+
+    def held_out_samples(self) -> LabelledImages:
+        """The samples that no arm is trained on."""
+        return self.plan.of_held_out(self.samples())
 
     def likelihood(self) -> Entry:
         """Bits per dimension of the test images, where the generator has an exact likelihood."""
@@ -210,47 +240,82 @@ class Stages:
 
         return self.store.get_or_make("likelihood", self.inputs.likelihood(self.cell), make)
 
-    def real_classifier(self) -> Predictor:
-        """The classifier trained on the real images, shared by all rows of a seed."""
+    def real_classifier(self, replicate: int) -> tuple[Predictor, list[list[float]]]:
+        """The classifier trained on the real images, shared by all rows of a seed and setting; its loss by step."""
 
         def make() -> Made:
             self.progress.enter("classifier real")
-            return {"state.pt": state_bytes(self._train_classifier(self.train).state_dict())}, {}
+            predictor, curve = self._train_classifier(self.train, Arm("real", replicate=replicate))
+            return {"state.pt": state_bytes(predictor.state_dict())}, {"curve": curve}
 
-        entry = self.store.get_or_make("classifier", self.inputs.real_classifier(self.cell.seed), make)
-        return self._classifier().restore(load_state(entry.file("state.pt")), self.work.device)
+        entry = self.store.get_or_make("classifier", self.inputs.real_classifier(self.cell, replicate), make)
+        return self._classifier().restore(load_state(entry.file("state.pt")), self.work.device), entry.meta["curve"]
 
-    def _train_classifier(self, data: LabelledImages) -> Predictor:
-        """Same seed, so same initialisation; same number of steps, whatever the arm."""
-        return self._classifier().train(data, self.inputs.protocol.classifier_steps, self._context(self.cell.seed))
+    def _train_classifier(self, data: LabelledImages, arm: Arm) -> tuple[Predictor, list[list[float]]]:
+        """Same seed, so same initialisation; same number of steps, whatever the arm; with the loss by step."""
+        seed = derive_seed(self.cell.seed, "classifier", arm.replicate)
+        curve: list[list[float]] = []
+        changed = 0
 
-    def arm(self, arm: str, ratio: float | None) -> Entry:
-        """Train on the arm's images and evaluate on ``val`` and ``test``.
+        def change(images: Tensor, generator: torch.Generator) -> Tensor:
+            nonlocal changed
+            changed += 1
+            assert self.inputs.protocol.classical is not None
+            return augment(images, self.inputs.protocol.classical, generator)
+
+        def log(phase: str, step: int, total: int, values: Mapping[str, float]) -> None:
+            self.progress.step(phase, step, total, values)
+            curve.append([step, *map(float, values.values())])
+
+        context = replace(self._context(seed), log=log, augment=change if arm.augmented else None)
+        predictor = self._classifier().train(data, self.inputs.protocol.classifier_steps, context)
+        if arm.augmented and not changed:
+            name = self.inputs.protocol.classifier.name
+            raise DataError(
+                f"classifier {name} never called ctx.augment, so its arm {arm.name} is not augmented; train it through "
+                "bb.fit_loop, or say classical: null under protocol"
+            )
+        return predictor, curve
+
+    def arm(self, arm: Arm) -> Entry:
+        """Train on the arm's images and evaluate on ``val``, ``test`` and, of a generator, its held-out samples.
 
         ``agreement`` is the other way round: the real classifier on synthetic images. One minus its accuracy
         is the label noise of the synthetic set, as far as that classifier can tell.
         """
 
         def make() -> Made:
-            if arm == "agreement":
-                return {}, {"synthetic": asdict(evaluate(self.real_classifier(), self.samples()))}
-            predictor = self._arm_classifier(arm, ratio)
-            dataset = self.work.dataset
-            return {}, {
-                "val": asdict(evaluate(predictor, dataset.val)),
-                "test": asdict(evaluate(predictor, dataset.test)),
-            }
+            if arm.name == "agreement":
+                predictor, _ = self.real_classifier(arm.replicate)
+                return {}, {"synthetic": asdict(evaluate(predictor, self.held_out_samples()))}
+            if arm.name == "real":
+                predictor, curve = self.real_classifier(arm.replicate)
+            else:
+                training_set = self._training_set(arm)
+                self.progress.enter(f"classifier {arm.name}")
+                predictor, curve = self._train_classifier(training_set, arm)
+            return {}, {**self._evaluations(predictor), "curve": curve}
 
-        return self.store.get_or_make("arm", self.inputs.arm(self.cell, arm, ratio), make)
+        return self.store.get_or_make("arm", self.inputs.arm(self.cell, arm), make)
 
-    def _arm_classifier(self, arm: str, ratio: float | None) -> Predictor:
-        if arm == "real":
-            return self.real_classifier()
-        samples = self.samples()
-        self.progress.enter(f"classifier {arm}")
-        if ratio is None:
-            return self._train_classifier(synthetic_arm(self.train, samples))
-        return self._train_classifier(mixed_arm(self.train, samples, ratio))
+    def _evaluations(self, predictor: Predictor) -> dict[str, Any]:
+        tested = {"val": self.work.dataset.val, "test": self.work.dataset.test}
+        if self.cell.spec is not None:
+            tested["synthetic"] = self.held_out_samples()
+        results: dict[str, Evaluation] = {name: evaluate(predictor, data) for name, data in tested.items()}
+        return {name: asdict(result) for name, result in results.items()}
+
+    def _training_set(self, arm: Arm) -> LabelledImages:
+        """The images of an arm, before classical augmentation."""
+        if arm.name == "synthetic":
+            return self.plan.as_train(self.samples())
+        if arm.mixed:
+            assert arm.ratio is not None
+            return together(self.train, self.plan.filling(self.samples(), arm.ratio))
+        if arm.name == "real_part":
+            assert arm.ratio is not None
+            return part_of(self.train, arm.ratio, self.cell.seed)
+        return oversampled(self.train) if arm.name == "oversampled" else self.train
 
     def _synchronize(self) -> None:
         """Wait for the device, so that a measured time is the work's."""
@@ -265,48 +330,6 @@ class Stages:
         return int(peak if sys.platform == "darwin" else peak * 1024)
 
 
-def check_state(state: object, who: str) -> None:
-    """What is stored must be readable without running code.
-
-    Raises:
-        DataError: If it holds anything but tensors, numbers, strings, lists and dicts.
-    """
-    if isinstance(state, Mapping):
-        for name, value in state.items():
-            check_state(value, f"{who}[{name!r}]")
-    elif isinstance(state, list | tuple):
-        for place, value in enumerate(state):
-            check_state(value, f"{who}[{place}]")
-    elif not isinstance(state, Tensor | str | bytes | int | float | None):
-        raise DataError(
-            f"{who}: state_dict holds a {type(state).__name__}, "
-            "expected only tensors, numbers, strings, lists and dicts"
-        )
-
-
-def _numbers(facts: Mapping[str, float]) -> dict[str, float]:
-    """A generator's facts as finite numbers; others are reported and left out: a fit is not lost for them."""
-    found = {name: float(value) for name, value in facts.items()}
-    for name, value in found.items():
-        if not np.isfinite(value):
-            log.warning("the fit's fact %s is %s and is left out", name, value)
-    return {name: value for name, value in found.items() if np.isfinite(value)}
-
-
-def _subset(data: LabelledImages, n: int) -> Tensor:
+def _subset(data: LabelledImages, n: int) -> LabelledImages:
     """``n`` of the images, in the classes' proportions."""
-    return data.images[balanced_subset(data.labels, len(data.classes), n)]
-
-
-def check_samples(images: Tensor, n: int, shape: tuple[int, int, int], who: str) -> None:
-    """The border: what a generator gave is what was asked for.
-
-    Raises:
-        DataError: If dtype, count or shape is another one.
-        CollapsedError: If all images are one and the same.
-    """
-    check_images(images, who)
-    if tuple(images.shape) != (n, *shape):
-        raise DataError(f"{who}: sample gave shape {tuple(images.shape)}, expected {(n, *shape)}: one image a label")
-    if n > 1 and bool((images == images[:1]).all()):
-        raise CollapsedError(f"{who}: all {n} samples are one and the same image", 0)
+    return data.take(balanced_subset(data.labels, len(data.classes), n))

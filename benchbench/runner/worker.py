@@ -100,12 +100,12 @@ def _run(stages: Stages, progress: ProgressFile) -> Iterator[tuple[str, BaseExce
     todo: list[Callable[[], object]] = []
     if stages.cell.spec is not None:
         stages.sample()  # and the fit before it: without them there is nothing to score
+    inputs = stages.inputs
+    if inputs.has_likelihood(stages.cell):
         todo.append(stages.likelihood)
-    protocol = stages.inputs.protocol
-    todo += [
-        partial(stages.metric, extractor, metric) for extractor in protocol.features for metric in protocol.metrics
-    ]
-    todo += [partial(stages.arm, arm, ratio) for arm, ratio in stages.inputs.arms(stages.cell)]
+    for extractor in inputs.protocol.features:
+        todo += [partial(stages.metric, extractor, metric) for metric in inputs.metrics_in(extractor)]
+    todo += [partial(stages.arm, arm) for arm in inputs.arms(stages.cell)]
     for do in todo:
         try:
             do()

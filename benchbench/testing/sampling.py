@@ -100,10 +100,14 @@ def round_trip(trial: Trial) -> str:
 
 @rule(
     "does with labels what it says",
-    "let conditional return False where sample uses the labels' number only, and True where it uses the labels",
+    "let conditional return False where sample uses the labels' number only, and True where it uses the labels; a "
+    "control whose fault is to give images of other classes says so by mislabels = True",
 )
 def labels_used(trial: Trial) -> str:
-    """Labels change the images of a conditional generator, and of no other; a control's are of their class."""
+    """Labels change the images of a conditional generator, and of no other; a control's are of their class.
+
+    Where a control's fault is that they are not, it has the attribute ``mislabels``.
+    """
     generator, labels = trial.run.generator, trial.labels
     images = trial.sample(generator)
     change = not same(images, trial.sample(generator, (labels + 1) % 3))
@@ -113,8 +117,8 @@ def labels_used(trial: Trial) -> str:
     if not change:
         raise NotApplicableError(f"labels make no difference: it ignores them, or has learned little in {STEPS} steps")
     right = _of_their_class(images, labels, trial)
-    if trial.cls.role == "control":
-        expect(right > 0.9, f"{right:.0%} of a control's samples look like their label's class")
+    if trial.cls.role == "control" and not trial.cls.mislabels:
+        expect(right > 0.8, f"{right:.0%} of a control's samples look like their label's class")
     return f"labels make a difference; {right:.0%} of samples look like their class"
 
 
@@ -135,8 +139,12 @@ def likelihood(trial: Trial) -> str:
 
 
 def _of_their_class(images: Tensor, labels: Tensor, trial: Trial) -> float:
-    """Fraction of ``images`` whose nearest class mean of the training images is that of their label."""
+    """Fraction of ``images`` whose nearest class mean of the training images is that of their label.
+
+    Mirrored training images count too: a control may mirror, and the mock images' place tells their class.
+    """
     data = trial.data
-    means = torch.stack([data.of_class(k).images.flatten(1).double().mean(0) for k in range(len(data.classes))])
-    nearest = torch.cdist(images.flatten(1).double(), means).argmin(dim=1)
+    means = torch.stack([data.of_class(k).images.double().mean(0) for k in range(len(data.classes))])
+    means = torch.cat([means, means.flip(-1)]).flatten(1)
+    nearest = torch.cdist(images.flatten(1).double(), means).argmin(dim=1) % len(data.classes)
     return float((nearest == labels).double().mean())

@@ -1,6 +1,7 @@
 """The one training loop, and what generators and classifiers share around it."""
 
 from benchbench.training.adversarial import GanConfig, NonSaturatingStep, Players
+from benchbench.training.augmentation import augment
 from benchbench.training.ema import Ema
 from benchbench.training.gan import Gan
 from benchbench.training.learner import Learner
@@ -18,6 +19,7 @@ __all__ = [
     "NonSaturatingStep",
     "Players",
     "TrainStep",
+    "augment",
     "fit_loop",
     "sample_in_blocks",
     "to_float",

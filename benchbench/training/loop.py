@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from benchbench.errors import DivergedError
-from benchbench.seeding import derive_seed
+from benchbench.seeding import derive_seed, torch_generator
 from benchbench.training.batches import BatchPlan
 from benchbench.training.pixels import to_float
 from benchbench.types import FitContext, LabelledImages
@@ -91,7 +91,8 @@ def fit_loop(
     losses: Mapping[str, float] = {}
     while index < total:
         batch = plan.batch(index).to(ctx.device)
-        latest = train_step.step(to_float(images[batch]), labels[batch], index, total)
+        pixels = _augmented(images[batch], ctx, phase, index)
+        latest = train_step.step(to_float(pixels), labels[batch], index, total)
         index += 1
         out_of_time = ctx.deadline is not None and time.monotonic() >= ctx.deadline
         if index % CHECK_EVERY == 0 or index == total or out_of_time:
@@ -103,6 +104,13 @@ def fit_loop(
         if out_of_time:
             break
     return LoopResult(index, losses)
+
+
+def _augmented(images: Tensor, ctx: FitContext, phase: str, index: int) -> Tensor:
+    """The batch as the context changes it: a function of the seed and the step, so that training can resume."""
+    if ctx.augment is None:
+        return images
+    return ctx.augment(images, torch_generator(ctx.seed, "augment", phase, index, device=images.device))
 
 
 def _resume(train_step: TrainStep, ctx: FitContext, phase: str) -> int:

@@ -1,5 +1,7 @@
 """The values and contracts that every floor shares."""
 
+from benchbench.types.augmentation import Augmentation
+from benchbench.types.comparison import FeatureSets, Output
 from benchbench.types.context import Budget, Checkpoint, FitContext, NoCheckpoint, SampleContext
 from benchbench.types.images import Dataset, LabelledImages
 from benchbench.types.plugins import (
@@ -12,6 +14,7 @@ from benchbench.types.plugins import (
     LikelihoodModel,
     Metric,
     Predictor,
+    ProbabilityModel,
     Report,
 )
 from benchbench.types.status import Status
@@ -20,6 +23,7 @@ from benchbench.types.tasks import PARENT_VARIABLE, SLOT_VARIABLE, Outcome, Prog
 __all__ = [
     "PARENT_VARIABLE",
     "SLOT_VARIABLE",
+    "Augmentation",
     "Budget",
     "Checkpoint",
     "Classifier",
@@ -28,6 +32,7 @@ __all__ = [
     "DatasetSource",
     "Executor",
     "FeatureExtractor",
+    "FeatureSets",
     "FitContext",
     "Generator",
     "LabelledImages",
@@ -35,7 +40,9 @@ __all__ = [
     "Metric",
     "NoCheckpoint",
     "Outcome",
+    "Output",
     "Predictor",
+    "ProbabilityModel",
     "Progress",
     "Report",
     "SampleContext",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,9 @@ class FitContext:
         deadline: ``time.monotonic()`` value at which training should stop early, or None.
         log: ``log(phase, step, total, values)``, called now and then with the losses.
         checkpoint: Keeps and returns the training state.
+        augment: For classifiers only: ``augment(images, generator)`` changes a batch of training images
+            (``uint8 (B, C, H, W)``, on the device), anew in every step; None leaves them as they are. A classifier
+            that trains by ``fit_loop`` has it applied there; one that brings its own loop calls it on every batch.
     """
 
     seed: int
@@ -83,6 +87,7 @@ class FitContext:
     deadline: float | None = None
     log: Callable[[str, int, int, Mapping[str, float]], None] = _no_log
     checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
+    augment: Callable[[Tensor, torch.Generator], Tensor] | None = None
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from benchbench.types.comparison import Features, FeatureSets, Output
 from benchbench.types.context import FitContext, SampleContext
 from benchbench.types.images import Dataset, LabelledImages
 from benchbench.types.tasks import Outcome, Progress, Task
-
-Features = npt.NDArray[np.float32]
 
 
 class Config(BaseModel):
@@ -38,14 +36,17 @@ class Generator(ABC):
         Config: Its hyper-parameters.
         role: ``generator``, or ``control`` for a row that calibrates the board and is never ranked.
         fit_split: The split handed to ``fit``. Only a control may ask for ``val``.
-        expected: Where a control must come out on distances for the board to be trusted.
+        expected: What must be found of a control for the board to be trusted: that it comes out ``best`` or
+            ``worst`` on distances, or that it is ``copied`` from the training images.
+        mislabels: Whether a control gives images of other classes than asked for, on purpose.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type[Config]] = Config
     role: ClassVar[Literal["generator", "control"]] = "generator"
     fit_split: ClassVar[Literal["train", "val"]] = "train"
-    expected: ClassVar[Literal["best", "worst"] | None] = None
+    expected: ClassVar[Literal["best", "worst", "copied"] | None] = None
+    mislabels: ClassVar[bool] = False
 
     def __init__(self, config: Any = None) -> None:
         self.config: Any = self.Config() if config is None else config
@@ -170,19 +171,34 @@ class FeatureExtractor(ABC):
 
 
 class Metric(ABC):
-    """A number from the features of real and of synthetic images."""
+    """Numbers from the features of real and of synthetic images.
+
+    Attributes:
+        outputs: The numbers it gives, the main one first.
+        needs: What it needs besides the two feature sets: ``"train"``, ``"probabilities"`` or both. In
+            features that offer no probabilities the metric is left out.
+    """
 
     name: ClassVar[str]
-    label: ClassVar[str]
-    higher_is_better: ClassVar[bool]
+    outputs: ClassVar[tuple[Output, ...]]
+    needs: ClassVar[frozenset[str]] = frozenset()
     Config: ClassVar[type[Config]] = Config
 
     def __init__(self, config: Any = None) -> None:
         self.config: Any = self.Config() if config is None else config
 
     @abstractmethod
-    def compute(self, real: Features, synthetic: Features, rng: np.random.Generator) -> float:
-        """The value for ``real (n, d)`` against ``synthetic (m, d)``; ``rng`` serves any subsampling."""
+    def compute(self, sets: FeatureSets, rng: np.random.Generator) -> Mapping[str, float | Sequence[float]]:
+        """One finite value for each of ``outputs``, by its key; ``rng`` serves any subsampling."""
+
+
+@runtime_checkable
+class ProbabilityModel(Protocol):
+    """A feature extractor with a classifier on top."""
+
+    def probabilities(self, features: Features) -> Features:
+        """``float32 (N, d)``, as from ``extract``, to class probabilities ``float32 (N, K')``, rows summing to 1."""
+        ...
 
 
 class Predictor(Protocol):

@@ -1,82 +1,18 @@
-"""Uncertainty over seeds: intervals, paired tests, Holm's correction and shared ranks. Float64, no torch."""
+"""Tests over seeds, Holm's correction, and ranks that are shared where rows can't be told apart."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
-from scipy.special import stdtr, stdtrit
+from scipy.special import stdtr
 
-Array = npt.NDArray[np.float64]
+from benchbench.statistics._sample import ROUNDING, Array, as_sample, spread_of
+
 Key = TypeVar("Key", bound=Hashable)
-
-# Nobody runs more seeds than this; a need beyond it is reported as this number.
-MOST_SEEDS = 1000
-
-# A spread below so many times the rounding of the numbers themselves is rounding, not spread.
-_ROUNDING = 8 * float(np.finfo(np.float64).eps)
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean with its confidence interval, in the unit of the values.
-
-    Attributes:
-        mean: Of the n values.
-        low: Lower end; NaN where n = 1.
-        high: Upper end; NaN where n = 1.
-        n: How many values.
-        level: Confidence level, in (0, 1).
-    """
-
-    mean: float
-    low: float
-    high: float
-    n: int
-    level: float
-
-    @property
-    def half_width(self) -> float:
-        """Half the interval's length: the number after ±; NaN where n = 1."""
-        return (self.high - self.low) / 2
-
-
-def rounding_spread(step: float) -> float:
-    """Standard deviation of the error of a value known to the nearest multiple of ``step``: ``step / sqrt(12)``.
-
-    An accuracy on n images is a multiple of 1/n. On few seeds it may come out the same each time, or two
-    rows may differ by the same number of images each time; a spread of zero would then claim a certainty
-    that n images can't give. This is the least spread such values can be said to have.
-    """
-    return step / math.sqrt(12.0)
-
-
-def t_interval(values: Sequence[float] | Array, level: float = 0.95, least_spread: float = 0.0) -> Interval:
-    """Mean and Student t interval: ``mean ± t(n-1, (1+level)/2) s / sqrt(n)`` (Student 1908).
-
-    Args:
-        values: One a seed, ``(n,)``, taken for independent draws of a roughly normal variable.
-        level: Confidence level, in (0, 1).
-        least_spread: The standard deviation is taken to be at least this (see :func:`rounding_spread`).
-
-    Returns:
-        The interval; its ends are NaN where n = 1 and equal the mean where all values are one.
-
-    Raises:
-        ValueError: If there is no value, one is not finite, or ``level`` is out of its range.
-    """
-    sample = _finite(values)
-    _check_level(level)
-    mean, n = float(sample.mean()), len(sample)
-    if n == 1:
-        return Interval(mean, math.nan, math.nan, 1, level)
-    half = _half_width(max(_spread(sample), least_spread), n, level)
-    return Interval(mean, mean - half, mean + half, n, level)
 
 
 def paired_p_value(a: Sequence[float] | Array, b: Sequence[float] | Array, least_spread: float = 0.0) -> float:
@@ -105,10 +41,40 @@ def paired_p_value(a: Sequence[float] | Array, b: Sequence[float] | Array, least
         return math.nan
     difference = first - second
     mean, spread = float(difference.mean()), max(float(difference.std(ddof=1)), math.sqrt(2.0) * least_spread)
-    rounding = _ROUNDING * float(max(np.abs(first).max(), np.abs(second).max()))
+    rounding = ROUNDING * float(max(np.abs(first).max(), np.abs(second).max()))
     if spread <= rounding:
         return 1.0 if abs(mean) <= rounding else 0.0
     return float(2.0 * stdtr(n - 1, -abs(mean) / (spread / math.sqrt(n))))
+
+
+def equivalence_p_value(values: Sequence[float] | Array, margin: float, least_spread: float = 0.0) -> float:
+    """Two one-sided t-tests that the true mean lies within ``±margin`` (Schuirmann 1987).
+
+    The larger p-value of the two: that the mean is at most ``-margin``, and that it is at least ``margin``. It
+    is below alpha exactly where the t interval of level ``1 - 2 alpha`` lies within ``±margin``.
+
+    Args:
+        values: One a seed, ``(n,)``: differences, in the unit of ``margin``.
+        margin: Differences below this do not matter, above 0.
+        least_spread: The standard deviation is taken to be at least this, as in :func:`t_interval`.
+
+    Returns:
+        The p-value in [0, 1], small where the mean is shown to lie within: NaN where n < 2; where all values are
+        one number (and ``least_spread`` is zero), 0.0 if that lies within and 1.0 if not.
+
+    Raises:
+        ValueError: If ``margin`` is not above 0, or a value is not finite.
+    """
+    if not margin > 0:
+        raise ValueError(f"equivalence: got margin {margin}, expected a number above 0")
+    if len(values) < 2:
+        return math.nan
+    sample = as_sample(values)
+    room, spread = margin - abs(float(sample.mean())), max(spread_of(sample), least_spread)
+    rounding = ROUNDING * max(float(np.abs(sample).max()), margin)
+    if spread <= rounding:
+        return 0.0 if room > rounding else 1.0
+    return float(stdtr(len(sample) - 1, -room / (spread / math.sqrt(len(sample)))))
 
 
 def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
@@ -187,64 +153,3 @@ def tie_ranks(
         if p <= alpha:  # NaN is not
             ranks[pair[1] if advantage[pair] > 0 else pair[0]] += 1
     return ranks
-
-
-def seeds_needed(
-    values: Sequence[float] | Array,
-    margin: float,
-    level: float = 0.95,
-    most: int = MOST_SEEDS,
-    least_spread: float = 0.0,
-) -> int | None:
-    """About how many more seeds until the interval is ``mean ± margin`` or narrower.
-
-    Takes the present standard deviation for the true one, which on few seeds it is not: a guide for
-    planning, not a promise.
-
-    Args:
-        values: One a seed, ``(n,)``.
-        margin: Wanted half-width, in the unit of the values, above 0.
-        level: Confidence level, in (0, 1).
-        most: The largest number given.
-        least_spread: The standard deviation is taken to be at least this.
-
-    Returns:
-        Additional seeds in ``0..most``; None where n < 2, since nothing is known of the spread.
-
-    Raises:
-        ValueError: If ``margin`` is not above 0, a value is not finite, or ``level`` is out of its range.
-    """
-    if not margin > 0:
-        raise ValueError(f"seeds needed: got margin {margin}, expected a number above 0")
-    _check_level(level)
-    if len(values) < 2:
-        return None
-    sample = _finite(values)
-    spread, n = max(_spread(sample), least_spread), len(sample)
-    for more in range(most):
-        if _half_width(spread, n + more, level) <= margin:
-            return more
-    return most
-
-
-def _finite(values: Sequence[float] | Array) -> Array:
-    """``values`` as a float64 vector of at least one finite number."""
-    sample = np.asarray(values, dtype=np.float64)
-    if sample.ndim != 1 or len(sample) == 0 or not np.isfinite(sample).all():
-        raise ValueError(f"interval: got {sample.tolist()}, expected at least one value, all finite")
-    return sample
-
-
-def _spread(sample: Array) -> float:
-    """Unbiased standard deviation, exactly zero for identical values (whose computed mean may be off by rounding)."""
-    return 0.0 if np.ptp(sample) == 0 else float(sample.std(ddof=1))
-
-
-def _half_width(spread: float, n: int, level: float) -> float:
-    """``t(n-1, (1+level)/2) s / sqrt(n)``, n >= 2."""
-    return float(stdtrit(n - 1, (1.0 + level) / 2.0)) * spread / math.sqrt(n)
-
-
-def _check_level(level: float) -> None:
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"interval: got level {level}, expected one in (0, 1)")
