@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import isotonic_regression
 
 from benchbench.errors import DataError
 from benchbench.statistics import t_interval
@@ -84,6 +83,8 @@ class LearningCurve:
         Raises:
             DataError: If lengths differ, there is no point, a value is not finite, or a count is not above 0.
         """
+        from scipy.optimize import isotonic_regression  # a moment that no cell should pay for
+
         at, measured = np.asarray(counts, dtype=np.float64), np.asarray(accuracies, dtype=np.float64)
         if at.ndim != 1 or at.shape != measured.shape or not len(at):
             raise DataError(

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from scipy.stats import rankdata
-from sklearn.cluster import KMeans
 
 from benchbench.hookspecs import hookimpl
 from benchbench.metrics._checks import finite_pair, finite_train
@@ -26,6 +24,8 @@ def mann_whitney_z(held_out: Array, synthetic: Array) -> float:
     Normal approximation with ties counted half and the variance corrected for them, without correction for
     continuity. Zero where all values are one.
     """
+    from scipy.stats import rankdata  # a second that only who asks for this metric pays
+
     n, m = len(held_out), len(synthetic)
     values = np.concatenate([synthetic, held_out])
     larger = rankdata(values)[:m].sum() - m * (m + 1) / 2  # pairs in which the synthetic one is
@@ -84,6 +84,8 @@ def data_copying(
     """
     different = distinct(train)
     cells = min(cells, len(different))
+    from sklearn.cluster import KMeans  # as above
+
     clusters = KMeans(cells, n_init=1, random_state=int(rng.integers(2**31))).fit(different)
     return cell_mean_z(
         nearest(real, different, 1)[1][:, 0],

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from scipy.stats import linregress
 
 from benchbench.errors import DataError
 from benchbench.hookspecs import hookimpl
@@ -49,6 +48,8 @@ def subset_sizes(n: int, points: int, smallest: float) -> npt.NDArray[np.int64]:
 
 def extrapolate(sizes: npt.NDArray[np.int64], values: Array) -> Line:
     """Least-squares line through ``values (p,)`` over ``1 / sizes (p,)``, p >= 3."""
+    from scipy.stats import linregress  # a second that only who asks for this metric pays
+
     fitted = linregress(1.0 / sizes, values)
     return Line(float(fitted.intercept), float(fitted.intercept_stderr), float(fitted.slope))
 

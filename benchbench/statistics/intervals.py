@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import betaincinv, ndtri
-from scipy.stats import rankdata
 
 from benchbench.statistics._sample import Array, as_sample, check_level, half_width, spread_of
 
@@ -123,6 +122,8 @@ def rank_correlation(x: Sequence[float] | Array, y: Sequence[float] | Array, lev
     n = len(first)
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return Interval(math.nan, math.nan, math.nan, n, level)
+    from scipy.stats import rankdata  # a second that no cell should pay for
+
     a, b = 2.0 * rankdata(first) - (n + 1), 2.0 * rankdata(second) - (n + 1)  # whole numbers: no rounding below
     rho = float(a @ b / math.sqrt(float(a @ a) * float(b @ b)))
     if n < 4:
