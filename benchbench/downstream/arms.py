@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchbench.seeding import torch_generator
+from benchbench.downstream.sample_plan import SamplePlan
+from benchbench.seeding import derive_seed, torch_generator
 from benchbench.types import LabelledImages, Predictor
 
 
@@ -98,3 +99,32 @@ def part_of(real: LabelledImages, part: float, seed: int) -> LabelledImages:
         order = torch.randperm(len(members), generator=torch_generator(seed, "part", label))
         kept.append(members[order[: max(1, round(part * len(members)))]])
     return real.take(torch.cat(kept).sort().values)
+
+
+def training_set(
+    arm: Arm, real: LabelledImages, samples: LabelledImages | None, plan: SamplePlan, seed: int
+) -> LabelledImages:
+    """The images of an arm, before classical augmentation.
+
+    Args:
+        arm: The arm; not ``agreement``, which trains nothing.
+        real: The cell's real training images.
+        samples: The cell's samples; None for the baseline's arms, which need none.
+        plan: Which of the samples serve what.
+        seed: The cell's.
+    """
+    if arm.name == "synthetic" or arm.mixed:
+        assert samples is not None
+        if not arm.mixed:
+            return plan.as_train(samples)
+        assert arm.ratio is not None
+        return together(real, plan.filling(samples, arm.ratio))
+    if arm.name == "real_part":
+        assert arm.ratio is not None
+        return part_of(real, arm.ratio, seed)
+    return oversampled(real) if arm.name == "oversampled" else real
+
+
+def classifier_seed(seed: int, replicate: int) -> int:
+    """The seed of a cell's classifier: its initialisation and batch order, whatever the row and the arm."""
+    return derive_seed(seed, "classifier", replicate)

@@ -72,10 +72,20 @@ class SamplePlan:
         return _first_of_each(samples, self.pool, fill_counts(self.class_counts, ratio))
 
 
+def fill_total(class_counts: Tensor, ratio: float) -> int:
+    """Synthetic images in all for so many a real one, at least one."""
+    return max(1, round(ratio * int(class_counts.sum())))
+
+
 def fill_counts(class_counts: Tensor, ratio: float) -> Tensor:
     """Synthetic images a class for so many a real one, ``int64 (K,)``."""
-    labels = filling_labels(class_counts, round(ratio * int(class_counts.sum())))
+    labels = filling_labels(class_counts, fill_total(class_counts, ratio))
     return torch.bincount(labels, minlength=len(class_counts))
+
+
+def compared(data: LabelledImages, n: int) -> LabelledImages:
+    """``n`` real images that samples are compared with, in the classes' proportions."""
+    return data.take(balanced_subset(data.labels, len(data.classes), n))
 
 
 def plan_samples(class_counts: Tensor, ratios: list[float], test_labels: Tensor, held_out: int) -> SamplePlan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -67,8 +68,7 @@ def nearest(x: Array, y: Array, k: int) -> tuple[Indices, Array]:
 
 def distinct(features: Array) -> Array:
     """The rows of ``features`` without exact repeats, in the order of their first appearance."""
-    rows = np.ascontiguousarray(features) + 0.0  # so that -0.0 and 0.0 have the same bytes
     first: dict[bytes, int] = {}
-    for index, row in enumerate(rows):
-        first.setdefault(row.tobytes(), index)
-    return features[list(first.values())]
+    for index, row in enumerate(features):  # 0.0 is added so that -0.0 and 0.0 have the same bytes
+        first.setdefault(hashlib.blake2b((row + 0.0).tobytes(), digest_size=16).digest(), index)
+    return features if len(first) == len(features) else features[list(first.values())]

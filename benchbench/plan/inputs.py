@@ -140,6 +140,7 @@ class StageInputs:
             "classifier_seeds": protocol.classifier_seeds,
             "classical": self._classical,
             "ratios": protocol.ratios,
+            "curve": protocol.curve,
             "arms_code": self._arms_code,
         }
         return content_key("protocol", parts)

@@ -28,8 +28,8 @@ class Setting:
     @property
     def name(self) -> str:
         """``full``, ``fraction-0.01``, ``imbalance-10`` or both; fit for a file name."""
-        parts = [f"fraction-{self.fraction:g}"] if self.fraction < 1 else []
-        parts += [f"imbalance-{self.imbalance:g}"] if self.imbalance > 1 else []
+        parts = [f"fraction-{_exact(self.fraction)}"] if self.fraction < 1 else []
+        parts += [f"imbalance-{_exact(self.imbalance)}"] if self.imbalance > 1 else []
         return "-".join(parts) or "full"
 
     @property
@@ -54,6 +54,11 @@ class Setting:
     def of(self, train: LabelledImages, seed: int) -> LabelledImages:
         """The training images in this setting."""
         return train if self.whole else train.take(self.index(train, seed))
+
+
+def _exact(value: float) -> str:
+    """As short as can be, but another text for every number: names tell settings apart."""
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 
 # All training images.

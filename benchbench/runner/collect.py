@@ -9,6 +9,7 @@ from typing import Any
 
 from benchbench.config import BASELINE, PluginSpec
 from benchbench.downstream.arms import Arm, part_of
+from benchbench.downstream.sample_plan import fill_total
 from benchbench.leaderboard import Board, Column, Record, RowInfo, Rules, SettingInfo, build_board
 from benchbench.leaderboard.worth import LearningCurve
 from benchbench.plan import Cell, CellState, Result, Setting, all_settings
@@ -214,7 +215,7 @@ def train_images(work: Workspace, cell: Cell, arm: Arm) -> int:
     real = work.inputs.train(cell)
     if arm.mixed:
         assert arm.ratio is not None
-        return len(real) + round(arm.ratio * len(real))
+        return len(real) + fill_total(real.class_counts, arm.ratio)
     if arm.name == "real_part":
         assert arm.ratio is not None
         return len(part_of(real, arm.ratio, cell.seed))

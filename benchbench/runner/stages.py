@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from benchbench.config import PluginSpec
-from benchbench.downstream.arms import Arm, Evaluation, evaluate, oversampled, part_of, together
-from benchbench.downstream.labels import balanced_subset, labelled
+from benchbench.downstream.arms import Arm, Evaluation, classifier_seed, evaluate, training_set
+from benchbench.downstream.labels import labelled
+from benchbench.downstream.sample_plan import compared
 from benchbench.errors import DataError
 from benchbench.plan import Cell
 from benchbench.runner.border import check_samples, check_state, check_values, finite_facts
@@ -201,8 +202,8 @@ class Stages:
         """What the metric compares; further sets only where it needs them."""
         n, test = self.inputs.metric_count, self.work.dataset.test
         extractor, _ = self.extractor(spec)
-        real = _subset(test, n)
-        other = self.held_out_samples() if self.cell.spec is not None else _subset(self.work.dataset.val, n)
+        real = compared(test, n)
+        other = self.held_out_samples() if self.cell.spec is not None else compared(self.work.dataset.val, n)
         synthetic = self._features(lambda: other.images, self.inputs.compared(self.cell), n, spec)
         train = None
         if "train" in metric.needs:
@@ -253,7 +254,7 @@ class Stages:
 
     def _train_classifier(self, data: LabelledImages, arm: Arm) -> tuple[Predictor, list[list[float]]]:
         """Same seed, so same initialisation; same number of steps, whatever the arm; with the loss by step."""
-        seed = derive_seed(self.cell.seed, "classifier", arm.replicate)
+        seed = classifier_seed(self.cell.seed, arm.replicate)
         curve: list[list[float]] = []
         changed = 0
 
@@ -291,9 +292,10 @@ class Stages:
             if arm.name == "real":
                 predictor, curve = self.real_classifier(arm.replicate)
             else:
-                training_set = self._training_set(arm)
+                samples = None if self.cell.spec is None else self.samples()
+                data = training_set(arm, self.train, samples, self.plan, self.cell.seed)
                 self.progress.enter(f"classifier {arm.name}")
-                predictor, curve = self._train_classifier(training_set, arm)
+                predictor, curve = self._train_classifier(data, arm)
             return {}, {**self._evaluations(predictor), "curve": curve}
 
         return self.store.get_or_make("arm", self.inputs.arm(self.cell, arm), make)
@@ -304,18 +306,6 @@ class Stages:
             tested["synthetic"] = self.held_out_samples()
         results: dict[str, Evaluation] = {name: evaluate(predictor, data) for name, data in tested.items()}
         return {name: asdict(result) for name, result in results.items()}
-
-    def _training_set(self, arm: Arm) -> LabelledImages:
-        """The images of an arm, before classical augmentation."""
-        if arm.name == "synthetic":
-            return self.plan.as_train(self.samples())
-        if arm.mixed:
-            assert arm.ratio is not None
-            return together(self.train, self.plan.filling(self.samples(), arm.ratio))
-        if arm.name == "real_part":
-            assert arm.ratio is not None
-            return part_of(self.train, arm.ratio, self.cell.seed)
-        return oversampled(self.train) if arm.name == "oversampled" else self.train
 
     def _synchronize(self) -> None:
         """Wait for the device, so that a measured time is the work's."""
@@ -328,8 +318,3 @@ class Stages:
             return int(torch.cuda.max_memory_allocated(self.work.device))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return int(peak if sys.platform == "darwin" else peak * 1024)
-
-
-def _subset(data: LabelledImages, n: int) -> LabelledImages:
-    """``n`` of the images, in the classes' proportions."""
-    return data.take(balanced_subset(data.labels, len(data.classes), n))
