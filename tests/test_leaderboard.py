@@ -357,3 +357,49 @@ def test_the_front_has_no_row_that_another_beats_in_lift_and_seconds() -> None:
     rows = {"cheap": costly("cheap", 0.01, 5), "dear": costly("dear", 0.03, 90), "beaten": costly("beaten", 0.0, 60)}
     made = board(rows, [info(name) for name in rows])
     assert {row.info.name for row in made.rows if row.pareto} == {"cheap", "dear"}
+
+
+def test_one_image_more_at_every_seed_is_no_difference() -> None:
+    """Shares of images have a least spread, whether they are accuracies or, say, a recall."""
+    recall = Column("R[x]", "R[x]", True, "R[x]", output="recall", features="x")
+    rows = {
+        name: [Record(name, seed, "full", "R[x]", value, True, 300) for seed in SEEDS[:2]]
+        for name, value in (("a", 0.5), ("b", 0.5 + 1 / 300))
+    }
+    made = board(rows, [info(name) for name in rows], metrics=[recall])
+    assert {row.ranks["R[x]"] for row in made.rows} == {1}
+    density = Column("D[x]", "D[x]", True, "D[x]", output="density", features="x")
+    rows = {
+        name: [Record(name, seed, "full", "D[x]", value, True, 300) for seed in SEEDS[:2]]
+        for name, value in (("a", 0.5001), ("b", 0.5002))
+    }
+    made = board(rows, [info(name) for name in rows], metrics=[density])
+    assert {row.ranks["D[x]"] for row in made.rows} == {1, 2}
+
+
+def test_controls_that_no_distance_judges_vouch_for_nothing() -> None:
+    infos = [info("h", "control", expected="best"), info("n", "control", expected="worst")]
+    made = board({"g": records("g", spread(1, 0.1), spread(0.9, 0.01))}, [info("g"), *infos], metrics=[COPIED])
+    assert made.warnings == ("no distance was measured by which controls could be judged",)
+
+
+def test_a_generator_of_one_seed_does_not_discredit_a_control_of_many() -> None:
+    """Its one value is compared with the control's of that seed; one pair makes no test."""
+    holdout = [0.8, 0.9, 1.0, 0.85]
+    rows = {
+        "g": [Record("g", 3, "full", "FD[x]", 0.9, False, 300)],
+        "h": records("h", holdout, spread(0.9, 0.01)),
+        "n": records("n", spread(50, 0.1), spread(0.1, 0.01)),
+    }
+    infos = [info("g"), info("h", "control", expected="best"), info("n", "control", expected="worst")]
+    assert board(rows, infos).warnings == ()
+
+
+def test_a_row_whose_lift_or_cost_is_not_known_is_not_called_dominated() -> None:
+    made = board({"g": records("g", spread(1, 0.1), spread(0.9, 0.01))}, [info("g")])
+    assert made.rows[0].pareto is None
+
+
+def test_the_best_so_far_has_more_than_one_seed_where_any_has() -> None:
+    verdict = decide(lifts(a=[-0.02, -0.021, -0.022], b=[0.0]), RATIOS, 0.01, 0.95)
+    assert "the best so far, a," in verdict.text

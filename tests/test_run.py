@@ -294,6 +294,10 @@ BAD_REQUESTS = {
         ["run", "toy.yaml", "--set", "generators[0].config.weight=.inf"],
         "--set: generators[0].config: holds an infinite number or NaN",
     ),
+    "rank by what has no order": (
+        ["run", "toy.yaml", "--set", "protocol.metrics=[fd, data_copying]", "--set", "protocol.rank_by=data_copying"],
+        "protocol.rank_by: C_T[domain] orders no rows",
+    ),
     "unknown kind": (["list", "generator"], "list: got 'generator', expected one of generators"),
     "out is a file": (["run", "toy.yaml", "--out", "toy.yaml"], "--out: toy.yaml/toy-board cannot be written"),
 }

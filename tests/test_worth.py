@@ -121,7 +121,7 @@ def test_censored_seeds_open_the_interval_on_their_side():
     assert above.above and not above.below and above.high == math.inf and 0 < above.low < above.value
     assert above.value == pytest.approx((100 * 200 * 1000) ** (1 / 3))  # at least
     below = worth(curves, inside | {2: 0.0})
-    assert below.below and not below.above and below.low == 0.0 and below.value < below.high < math.inf
+    assert below.below and not below.above and below.low == 0.0 and below.value < below.high
     assert below.value == pytest.approx((100 * 200 * 10) ** (1 / 3))  # at most
     all_above = worth(curves, dict.fromkeys(range(3), 2.0))
     assert (all_above.low, all_above.value, all_above.high) == (pytest.approx(1000), pytest.approx(1000), math.inf)
@@ -151,3 +151,12 @@ def test_intervals_cover_the_worth_on_a_power_law(seeds, images):
         assert not got.below and not got.above
         covered += got.low <= images <= got.high
     assert abs(covered / trials - 0.95) <= 0.02 + 3 * math.sqrt(0.05 * 0.95 / trials)  # the issue's 93 to 97 %
+
+
+def test_an_end_beyond_all_that_was_measured_is_open():
+    """Two unlike seeds within the curve: a t interval that reaches far out of it says nothing there."""
+    curve = logarithmic()
+    wide = worth(dict.fromkeys(range(2), curve), {0: curve.accuracy(100), 1: curve.accuracy(400)})
+    assert (wide.below, wide.above) == (False, False)
+    assert (wide.low, wide.high) == (0.0, math.inf)
+    assert wide.value == pytest.approx(200)

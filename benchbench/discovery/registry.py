@@ -152,6 +152,9 @@ def _check_outputs(cls: type[Metric]) -> None:
     outputs = getattr(cls, "outputs", None)
     if not (isinstance(outputs, tuple) and outputs and all(isinstance(output, Output) for output in outputs)):
         raise PluginError(f"{cls.__name__}.outputs is {outputs!r}, expected a tuple of benchbench.Output, one a number")
+    keys = [output.key for output in outputs]
+    if len(set(keys)) < len(keys):
+        raise PluginError(f"{cls.__name__}.outputs has a key twice: {', '.join(keys)}")
     unknown = sorted(set(cls.needs) - {"train", "probabilities"})
     if unknown:
         raise PluginError(f"{cls.__name__} needs {', '.join(unknown)}, expected 'train' or 'probabilities'")

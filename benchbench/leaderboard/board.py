@@ -6,12 +6,23 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from benchbench.config import BASELINE
-from benchbench.leaderboard.records import ByColumn, Column, Record, RecordTable, RowInfo, Values, finite
+from benchbench.leaderboard.records import (
+    ByColumn,
+    Column,
+    Record,
+    RecordTable,
+    RowInfo,
+    Values,
+    finite,
+    least_spread,
+)
 from benchbench.leaderboard.trust import copies, distrust
 from benchbench.leaderboard.verdict import Verdict, decide
 from benchbench.leaderboard.worth import LearningCurve, Worth, worth
-from benchbench.statistics import Interval, pareto_front, rank_correlation, rounding_spread, t_interval, tie_ranks
+from benchbench.statistics import Interval, pareto_front, rank_correlation, t_interval, tie_ranks
 
 # What stands in every board besides its metrics. Those that are ranked are the board's headline.
 ARMS = (
@@ -48,6 +59,7 @@ class SettingInfo:
         fewest: Of the smallest class.
         most: Of the largest class.
         whole: Whether they are all there are; if not, every seed has a subset of its own.
+        imbalance: The largest class over the smallest, as the setting has it.
     """
 
     name: str
@@ -56,6 +68,7 @@ class SettingInfo:
     fewest: int
     most: int
     whole: bool
+    imbalance: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -69,7 +82,8 @@ class Row:
         ratio: The mixed arm's ratio, chosen on ``val``; None where no mixed arm was run.
         classical_ratio: The same of the arm with classical augmentation.
         memorizes: The memorization flag; None where it was not measured.
-        pareto: Whether no other generator of its track has at least its lift for at most its cost.
+        pareto: Whether no other generator of its track has at least its lift for at most its cost; None where lift
+            or cost is not known, and for rows that are no generators.
         worth_alone: Real images that its synthetic ones, as many as the real ones, are worth.
         worth_added: Real images that the real and the synthetic ones together are worth.
     """
@@ -80,7 +94,7 @@ class Row:
     ratio: float | None
     classical_ratio: float | None = None
     memorizes: bool | None = None
-    pareto: bool = False
+    pareto: bool | None = None
     worth_alone: Worth | None = None
     worth_added: Worth | None = None
 
@@ -266,7 +280,7 @@ class _Aggregate:
         }
         self.least = {column.key: self._least_spread(column) for column in columns}
         self.ranks = {track: self._ranks(track) for track in ("strict", "transfer")}
-        self.front = {name for track in self.ranks for name in self._pareto(track)}
+        self.pareto = {name: on for track in self.ranks for name, on in self._pareto(track).items()}
 
     def _of(self, column: Column, info: RowInfo) -> Values:
         """One value a seed. The baseline has no synthetic images: beside the others' CAS stands its own accuracy."""
@@ -281,11 +295,18 @@ class _Aggregate:
         return self.table.by_seed(info.name, column.metric, column.arm, ratio)
 
     def _least_spread(self, column: Column) -> float:
-        """The least standard deviation of an accuracy, or of a lift (two accuracies), on so many images."""
+        """Of accuracies, lifts, and all else that is a share of so many images; else nothing is known."""
         images = self.table.images(column.metric)
-        if column.arm is None or images is None:
-            return 0.0
-        return rounding_spread(1 / images) * (math.sqrt(2.0) if column.metric == "lift" else 1.0)
+        share = column.arm is not None or column.key == "label_noise" or self._counts(column, images)
+        return least_spread(column.metric, images) if share else 0.0
+
+    def _counts(self, column: Column, images: int | None) -> bool:
+        """Whether a metric's values are all shares of its images: a recall, a memorized share and the like."""
+        found = np.concatenate([finite(values) for values in self.values[column.key].values()])
+        if not column.output or images is None or not len(found):
+            return False
+        counts = found * images
+        return bool((np.abs(counts - np.rint(counts)) < 1e-6).all() and (np.abs(found) <= 1).all())
 
     def _generators(self, track: str) -> list[str]:
         return [info.name for info in self.infos if info.role == "generator" and info.track == track]
@@ -309,11 +330,13 @@ class _Aggregate:
         found = finite(self.values[key][name])
         return float(found.mean()) if len(found) else math.nan
 
-    def _pareto(self, track: str) -> set[str]:
-        """Of lift against the seconds to fit and to sample."""
+    def _pareto(self, track: str) -> dict[str, bool]:
+        """Which of the generators whose lift and cost are known are on the front of lift against seconds."""
         names = self._generators(track)
         cost = {name: self._mean("fit_seconds", name) + self._mean("sample_seconds", name) for name in names}
-        return pareto_front({name: self._mean("lift", name) for name in names}, cost)
+        lift = {name: self._mean("lift", name) for name in names}
+        front = pareto_front(lift, cost)
+        return {name: name in front for name in names if math.isfinite(lift[name] + cost[name])}
 
     def _memorizes(self, info: RowInfo) -> bool | None:
         """The flag, in the main features."""
@@ -337,7 +360,7 @@ class _Aggregate:
             self.ratios.get((info.name, "mixed")),
             self.ratios.get((info.name, "classical_mixed")),
             self._memorizes(info),
-            info.name in self.front,
+            self.pareto.get(info.name),
             self._worth(self.table.by_seed(info.name, "accuracy", "synthetic"), curves, seeds),
             self._worth(mixed, curves, seeds),
         )
@@ -383,7 +406,7 @@ class _Aggregate:
         if row.info.role == "generator" and key in row.values:
             return group, row.ranks.get(key, 0), (-1.0 if higher else 1.0) * row.values[key].mean, row.info.name
         if row.info.role == "baseline":
-            return group, 0.0, 0.0, ["real", *TREATMENTS.values()].index(row.info.name)
+            return group, 0.0, 0.0, [BASELINE, *TREATMENTS.values()].index(row.info.name)
         return group, math.inf, 0.0, row.info.name
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from benchbench.statistics import rounding_spread
 from benchbench.types import Outcome, Status
 
 Values = npt.NDArray[np.float64]
@@ -107,6 +108,18 @@ class Column:
     output: str = ""
     features: str = ""
     distance: bool = False
+
+
+def least_spread(metric: str, images: int | None) -> float:
+    """The least standard deviation that one value of a share of so many images can be said to have.
+
+    Args:
+        metric: The record's metric; a ``lift`` is a difference of two shares.
+        images: Images that each share is of; None where it is not known, which claims nothing.
+    """
+    if images is None:
+        return 0.0
+    return rounding_spread(1 / images) * (math.sqrt(2.0) if metric == "lift" else 1.0)
 
 
 def finite(values: Values) -> Values:

@@ -41,6 +41,8 @@ def distrust(
         for place, example in (("best", "real_holdout"), ("worst", "noise"))
         if not any(info.expected == place for info in infos)
     ]
+    if not distances:
+        reasons.append("no distance was measured by which controls could be judged")
     # A generator that was shown more than the board's classifiers may well come nearer than the held-out control.
     generators = [info.name for info in infos if info.role == "generator" and info.track == "strict"]
     for column in distances:
@@ -88,6 +90,7 @@ def _out_of_place(info: RowInfo, generators: Sequence[str], column: Column, valu
         other = values[column.key][name]
         both = np.isfinite(other) & np.isfinite(own)
         tests[name] = paired_p_value(other[both], own[both])
-        beyond[name] = sign * finite(other).mean() > sign * finite(own).mean()
+        beyond[name] = bool(both.any()) and sign * other[both].mean() > sign * own[both].mean()
     adjusted = holm(tests)
-    return any(beyond[name] and (np.isnan(p) or p <= alpha) for name, p in adjusted.items())
+    one_seed = len(finite(own)) == 1
+    return any(beyond[name] and (p <= alpha or (np.isnan(p) and one_seed)) for name, p in adjusted.items())

@@ -72,7 +72,8 @@ def decide(
     tests = len(lifts) * tries
     wide = {row: t_interval(values, 1 - (1 - level) / tests, least_spread) for row, values in lifts.items()}
     plain = {row: t_interval(values, level, least_spread) for row, values in lifts.items()}
-    best = max(plain, key=lambda row: plain[row].mean)
+    # One seed says too little to be held out as the best, where another row has more.
+    best = max(plain, key=lambda row: (plain[row].n > 1, plain[row].mean))
     harmless = [row for row in wide if -margin <= wide[row].low]
     if harmless and all(interval.high <= margin for interval in plain.values()):
         best = max(harmless, key=lambda row: plain[row].mean)
@@ -103,11 +104,15 @@ def _seeds_wanted(
     Where the best row seems to help, those that it takes to be sure of it; else those that it takes for every
     row that may still matter, which are those not clearly below the margin.
     """
-    best = max(plain, key=lambda row: plain[row].mean)
+    best = max(plain, key=lambda row: (plain[row].n > 1, plain[row].mean))
     open_rows = [best] if plain[best].mean > margin else [row for row in lifts if not plain[row].high < -margin]
     needed = [seeds_to_decide(lifts[row], margin, level, least_spread=least_spread, rows=tests) for row in open_rows]
     known = [count for count in needed if count is not None]
     if len(known) < len(needed):
         return "needs at least 2 seeds"
     more = max([1, *known])
-    return f"needs about {more} more seeds" if more <= MANY_SEEDS else f"needs more than {MANY_SEEDS} more seeds"
+    return (
+        f"needs about {more} more seed{'s' if more > 1 else ''}"
+        if more <= MANY_SEEDS
+        else f"needs more than {MANY_SEEDS} more seeds"
+    )

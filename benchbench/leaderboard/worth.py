@@ -35,9 +35,9 @@ class Worth:
     """What accuracies are worth in real images, over seeds.
 
     Attributes:
-        low: Lower end of the interval, in images; 0 where ``below``; NaN where n = 1.
+        low: Lower end of the interval, in images; 0 where ``below``, or below all curves; NaN where n = 1.
         value: Geometric mean over seeds, in images: at most so many where ``below``, at least where ``above``.
-        high: Upper end; infinite where ``above``; NaN where n = 1.
+        high: Upper end; infinite where ``above``, or above all curves; NaN where n = 1.
         n: How many seeds.
         level: Confidence level, in (0, 1).
         below: Some seed's accuracy lies below its curve.
@@ -128,7 +128,8 @@ def worth(curves: Mapping[int, LearningCurve], accuracies: Mapping[int, float], 
     A seed whose accuracy lies below or above its curve is censored. It counts as the curve's end, and the flag is
     set: with ``above`` the value can only be too small ("at least") and there is no upper end, with ``below``
     it can only be too large ("at most") and there is no lower one. With both, only the flags are to be believed.
-    The remaining end is a guide, since the spread of what was cut off is not known.
+    The remaining end is a guide, since the spread of what was cut off is not known. An end that lies beyond all
+    that was measured is open too: 0 or infinite.
 
     Args:
         curves: By seed.
@@ -150,7 +151,9 @@ def worth(curves: Mapping[int, LearningCurve], accuracies: Mapping[int, float], 
     below, above = (any(one.side == side for one in found) for side in ("below", "above"))
     low, high = math.exp(interval.low), _exp(interval.high)
     if len(seeds) > 1:
-        low, high = 0.0 if below else low, math.inf if above else high
+        first = min(float(curves[seed].counts[0]) for seed in seeds)
+        last = max(float(curves[seed].counts[-1]) for seed in seeds)
+        low, high = 0.0 if below or low < first else low, math.inf if above or high > last else high
     return Worth(low, math.exp(interval.mean), high, len(seeds), level, below, above)
 
 

@@ -17,7 +17,7 @@ def print_board(console: Console, board: Board) -> None:
     for row in board.rows:
         rank = row.ranks.get(board.rank_by)
         table.add_row(
-            "" if rank is None else str(rank), escape(row.info.name), *(_cell(row, column.key) for column in ranked)
+            "" if rank is None else str(rank), escape(_name(row)), *(_cell(row, column.key) for column in ranked)
         )
     console.print(table)
     console.print(f"{board.setting.text}:", markup=False, highlight=False)
@@ -27,6 +27,13 @@ def print_board(console: Console, board: Board) -> None:
     for name, verdict in (("beside classical augmentation", board.beside_classical), ("transfer", board.transfer)):
         if verdict is not None:
             console.print(f"{name}: {verdict.text}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _name(row: Row) -> str:
+    """With what sets it apart from the rows that are ranked together."""
+    if row.info.role == "control":
+        return f"{row.info.name} (control)"
+    return f"{row.info.name} (transfer)" if row.info.track == "transfer" else row.info.name
 
 
 def _cell(row: Row, key: str) -> str:

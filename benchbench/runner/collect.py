@@ -10,6 +10,7 @@ from typing import Any
 from benchbench.config import BASELINE, PluginSpec
 from benchbench.downstream.arms import Arm, part_of
 from benchbench.downstream.sample_plan import fill_total
+from benchbench.errors import RequestError
 from benchbench.leaderboard import Board, Column, Record, RowInfo, Rules, SettingInfo, build_board
 from benchbench.leaderboard.worth import LearningCurve
 from benchbench.plan import Cell, CellState, Result, Setting, all_settings
@@ -54,7 +55,13 @@ def collect_boards(work: Workspace, states: Sequence[CellState]) -> list[Board]:
 def _setting_info(work: Workspace, setting: Setting) -> SettingInfo:
     counts = setting.of(work.dataset.train, work.benchmark.seeds[0]).class_counts
     return SettingInfo(
-        setting.name, setting.text, int(counts.sum()), int(counts.min()), int(counts.max()), setting.whole
+        setting.name,
+        setting.text,
+        int(counts.sum()),
+        int(counts.min()),
+        int(counts.max()),
+        setting.whole,
+        setting.imbalance,
     )
 
 
@@ -72,6 +79,25 @@ def _curves(records: Sequence[Record]) -> dict[int, LearningCurve]:
         for seed, found in points.items()
         if len({count for count, _ in found}) > 1
     }
+
+
+def check_columns(work: Workspace) -> None:
+    """Find out, before anything is computed, whether a board can be made of what it will consist of.
+
+    Raises:
+        RequestError: If two metrics give their numbers one name, or rows are to be ordered by what has no order.
+    """
+    columns = metric_columns(work)
+    names = [column.key for column in columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise RequestError(f"protocol.metrics: two metrics give a number called {twice[0]}; leave one of them out")
+    key = _rank_key(work)
+    if key not in ("lift", "cas") and not any(c.key == key and c.higher_is_better is not None for c in columns):
+        raise RequestError(
+            f"protocol.rank_by: {key} orders no rows: it has no better or worse, or is not to be had in the main "
+            "features; say lift, cas or another metric"
+        )
 
 
 def _rank_key(work: Workspace) -> str:
@@ -135,9 +161,9 @@ def _infos(work: Workspace, states: Sequence[CellState]) -> list[RowInfo]:
 
 
 def _records(work: Workspace, state: CellState) -> Iterator[Record]:
-    """All numbers of one cell; a cell that did not end ok says so in a record of its own."""
+    """All numbers of one cell; a cell that failed says so in a record of its own, one not run yet is silent."""
     cell = state.cell
-    status = Status.OK if state.done else state.failure.status if state.failure else Status.SKIPPED
+    status = state.failure.status if state.failure is not None and not state.done else Status.OK
     base: dict[str, Any] = {"generator": cell.row, "seed": cell.seed, "setting": cell.setting.name, "status": status}
     for result, entry in state.stored:
         yield from _of_result(work, cell, result, entry.meta, base)

@@ -17,7 +17,7 @@ from benchbench.errors import RequestError
 from benchbench.leaderboard import Board
 from benchbench.plan import CellState, examine, expand, remember
 from benchbench.plan.state import cell_folder
-from benchbench.runner.collect import collect_boards
+from benchbench.runner.collect import check_columns, collect_boards
 from benchbench.runner.display import make_display
 from benchbench.runner.environment import usable_cpus
 from benchbench.runner.publish import write_reports
@@ -85,6 +85,7 @@ def run_benchmark(
         RequestError: If the executor is unknown or a folder cannot be written.
     """
     engine = work.registry.get("executors", executor).cls()
+    check_columns(work)
     states = plan_cells(work, only)
     waiting = pending(states, retry_failed)
     if waiting:
@@ -159,7 +160,11 @@ def report_benchmark(
 
     Rows outside ``only`` are shown as far as they have results.
     """
-    states = [state for state in plan_cells(work) if not only or state.cell.row in only or state.begun]
+    states = [
+        state
+        for state in plan_cells(work)
+        if not only or state.cell.spec is None or state.cell.row in only or state.begun
+    ]
     boards = collect_boards(work, states)
     faults = write_reports(work, boards, states, out, command)
     failures = tuple(state.failure for state in states if state.failure is not None and not state.done)
