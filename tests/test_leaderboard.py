@@ -403,3 +403,10 @@ def test_a_row_whose_lift_or_cost_is_not_known_is_not_called_dominated() -> None
 def test_the_best_so_far_has_more_than_one_seed_where_any_has() -> None:
     verdict = decide(lifts(a=[-0.02, -0.021, -0.022], b=[0.0]), RATIOS, 0.01, 0.95)
     assert "the best so far, a," in verdict.text
+
+
+def test_a_control_does_not_choose_its_ratio() -> None:
+    """Some give back the images of ``val``: on these their arms are at their best the more they train on them."""
+    found = records("h", spread(1, 0.1), spread(0.9, 0.01), {0.5: spread(0.0, 0.001), 4.0: spread(0.05, 0.001)})
+    assert board({"h": found}, [info("h", "control")]).rows[0].ratio == 0.5
+    assert board({"h": found}, [info("h")]).rows[0].ratio == 4.0

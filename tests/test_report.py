@@ -19,16 +19,21 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.text import Annotation
 
 from benchbench.leaderboard import Board, Column, Correlation, Dossier, Record, RowInfo, Rules, SettingInfo, build_board
 from benchbench.leaderboard.dossier import ArmDetail
+from benchbench.leaderboard.verdict import describe
 from benchbench.leaderboard.worth import LearningCurve, Worth
+from benchbench.metrics.fd_per_class import FrechetPerClass
 from benchbench.report import markdown
-from benchbench.report._curve_figure import learning_curve, spread
+from benchbench.report._classes import ClassTables
+from benchbench.report._curve_figure import curve_figure, learning_curve, spread
 from benchbench.report._draw import NAME_WIDTH, limits, row_label
 from benchbench.report._lines import json_lines
 from benchbench.report._numbers import escape, file_name, number, with_spread, worth_number, worth_words
-from benchbench.report._phrases import correlation_sentence
+from benchbench.report._phrases import correlation_sentence, dagger_note
+from benchbench.report._tables import FRECHET_BY_CLASS, FRECHET_OF_CLASS
 from benchbench.report.details import Details
 from benchbench.report.manifest import Manifest
 from benchbench.report.markdown import Markdown
@@ -245,7 +250,28 @@ def test_the_first_line_after_the_title_is_the_verdict(seeds: tuple[int, ...]) -
     assert lines[2] == f"**Verdict: {escape(made.verdict.text)}.**"
     assert made.verdict.kind == ("undetermined" if len(seeds) == 1 else "augment")
     assert lines[4].startswith("Beside classical augmentation: ")
-    assert ("One seed: no intervals and no tests" in "\n".join(lines)) is (len(seeds) == 1)
+    assert ("One seed: no intervals, no tests and no ranks" in "\n".join(lines)) is (len(seeds) == 1)
+
+
+def test_one_seed_ranks_nothing() -> None:
+    one, three = page(dossier(board(seeds=(0,)))), page(dossier(board()))
+    assert "| Rank " in three
+    assert "In parentheses the rank" in three
+    assert re.search(r"\d \(\d\) ", three)
+    assert "| Rank " not in one
+    assert "In parentheses the rank" not in one
+    assert not re.search(r"\d \(\d\) ", one)
+
+
+def test_beside_the_verdict_on_classical_augmentation_stands_what_that_gives_alone() -> None:
+    made = board()
+    lift = value_of(made, "real, classical augmentation", "lift")
+    said = f"; classical augmentation alone: {escape(describe(lift))}."
+    line = next(one for one in page(dossier(made)).splitlines() if one.startswith("Beside classical augmentation: "))
+    assert line.endswith(said)
+    assert "+2.00" in said
+    rows = tuple(row for row in made.rows if row.info.name != "real, classical augmentation")
+    assert "classical augmentation alone:" not in page(dossier(replace(made, rows=rows)))
 
 
 def test_a_board_that_is_not_to_be_trusted_says_so_before_its_verdict() -> None:
@@ -294,13 +320,17 @@ def test_the_worth_is_told_in_a_sentence() -> None:
     images = f"about {worth.value:,.0f} [{worth.low:,.0f}, {worth.high:,.0f}]"
     text = page(dossier(made))
     assert f"**Worth.** 600 synthetic images of good alone train as well as {images} real ones; " in text
-    assert "with 600 of them added, the 600 real ones are worth at least 600 [" in text
+    assert "with 600 of them added, the 600 real ones are worth at least 600 real ones in all." in text
     assert tables(text)[0]["**good**"]["Worth alone, real images"] == images.removeprefix("about ")
 
 
 def test_copies_are_told_on_the_first_screen() -> None:
     text = page(dossier(board()))
-    assert "**Copies.** The memorization flag is up on good: " in text
+    said = "significantly more than 5 % of its samples lie as near to single training images as copies do."
+    assert f"**Copies.** The memorization flag is up on good: {said}" in text
+    assert "is significantly above 5 %; no flag is no proof of privacy." in part(text, "## What the columns say")
+    honest = page(dossier(board(rows=("fair",))))
+    assert "**Copies.** The memorization flag is up on no generator; no flag is no proof of privacy." in honest
     table = tables(text)[0]
     assert (table["**good**"]["Copies?"], table["**fair**"]["Copies?"], table["**dead**"]["Copies?"]) == (
         "yes",
@@ -315,7 +345,9 @@ def test_copies_are_told_on_the_first_screen() -> None:
 def test_numbers_in_the_table_are_those_of_the_records() -> None:
     made = board()
     line = tables(page(dossier(made)))[0]["**fair**"]
-    mean = np.mean([r.value for r in made.records if (r.generator, r.metric, r.n) == ("fair", "FD[x]", TEST_IMAGES)])
+    mean = value_of(made, "fair", "FD[x]").mean
+    measured = {r.seed: r.value for r in made.records if (r.generator, r.metric) == ("fair", "FD[x]")}
+    assert mean == pytest.approx(sum(value or 0.0 for value in measured.values()) / 3)
     half = value_of(made, "fair", "FD[x]").half_width
     (fd,) = (cell for head, cell in line.items() if head.startswith(r"FD\[x\]"))
     assert re.fullmatch(rf"{mean:.3f} ± {half:.3f} \(\d\)", fd)
@@ -363,22 +395,58 @@ def test_a_frechet_distance_on_too_few_images_is_marked(
     assert ("†" in text) is (marked or of_class)
 
 
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ((FD, RECALL), "† n is below 2d:"),
+        ((OF_CLASS,), "† n, the number of images of a class, is below 2d:"),
+        ((FD, OF_CLASS), "† n (of a distance by class: the number of images of a class) is below 2d:"),
+        ((RECALL,), ""),
+    ],
+)
+def test_the_note_says_which_images_are_too_few(columns: Sequence[Column], said: str) -> None:
+    note = dagger_note(dossier(dimensions=200), columns)
+    assert note.startswith(said)
+    assert bool(note) is bool(said)
+    assert dagger_note(dossier(dimensions=50), columns) == ""
+
+
+def test_a_board_ranked_by_the_distance_by_class_says_of_which_images_there_are_too_few() -> None:
+    what = dossier(replace(board(), rank_by=OF_CLASS.key), images=300, dimensions=100)
+    text = page(what)
+    first = text.split("## All metrics")[0]
+    assert any(head.startswith(r"FD per class, mean\[x\] †") for head in tables(text)[0]["**good**"])
+    assert "\n† n, the number of images of a class, is below 2d" in first
+    assert "\n† n is below 2d" not in first
+
+
+def test_distances_by_class_are_known_by_their_mean() -> None:
+    """The features of another column that ends alike, or a plugin's own number by class, get no mark."""
+    assert {FRECHET_OF_CLASS, "fd_per_class"} == {output.key for output in FrechetPerClass.outputs}
+    assert FrechetPerClass.outputs[1].label == FRECHET_BY_CLASS
+    found = ClassTables(dossier(dimensions=200), board())
+    assert found.too_few("FD per class[x]")
+    assert not found.too_few("FD of mine by class[x]")
+    assert not found.too_few("FD per class[other[x]")
+
+
+def test_a_ratio_is_written_without_digits_that_say_nothing() -> None:
+    assert "; here only 1 was run." in page(dossier(board()))
+    assert "validation split (of controls it is the smallest) from 0.5, 1." in page(dossier(board(ratios=(0.5, 1.0))))
+
+
+def test_the_floor_is_not_called_a_bound() -> None:
+    said = "no generator can be expected markedly below it; the floor is itself one draw."
+    assert said in part(page(dossier()), "## What the columns say")
+
+
 def test_all_metrics_begin_with_the_floor() -> None:
     made = board()
     table = tables(part(page(dossier(made)), "## All metrics"))[0]
     assert next(iter(table)) == "floor: real images"
-    assert table["floor: real images"][r"Recall\[x\] ↑"] == "0.250 ± 0.000"
-    assert (
-        set(table["**good**"])
-        == {
-            "Row",
-            r"FD\[x\] ↓",
-            r"Recall\[x\] ↑",
-            r"Memorized share\[x\] ↓",
-            r"FD per class, mean\[x\] † ↓",
-        }
-        or True
-    )
+    assert table["floor: real images"][r"FD\[x\] ↓"] == "0.250", "nothing random is in it"
+    heads = {"Row", r"FD\[x\] ↓", r"Recall\[x\] ↑", r"Memorized share\[x\] ↓", r"FD per class, mean\[x\] ↓"}
+    assert set(table["**good**"]) == heads
     assert table["*noise* (control)"][r"FD\[x\] ↓"].startswith("32.0 ± 0.")
 
 
@@ -392,7 +460,7 @@ def test_arms_stand_at_every_ratio_and_the_chosen_one_is_bold() -> None:
     good = arms["**good**"]
     for ratio, bold in ((0.5, ""), (1.0, "**")):
         mean = np.mean([0.8 + 0.05 * 0.9 * ratio + wave(seed, "good") for seed in (0, 1, 2)])
-        cell = good[f"mixed→real {ratio:g} %"]
+        cell = good[f"mixed→real, ratio {ratio:g}, %"]
         assert cell.startswith(f"{bold}{100 * mean:.1f} ± ")
         assert cell.endswith(bold)
         assert cell.count("**") == (2 if bold else 0)
@@ -403,13 +471,17 @@ def test_arms_stand_at_every_ratio_and_the_chosen_one_is_bold() -> None:
 def test_costs_have_units_and_the_pareto_mark() -> None:
     costs = tables(part(page(dossier(board())), "## Cost"))[0]
     good = costs["**good**"]
-    assert good["Fit s"] == "12.3 ± 0.0"
+    assert good["Fit s"] == "12.3"
     assert good["Peak memory MiB"] == "3"
     assert good["Parameters"] == "1,234,567"
     marks = {name: line["Pareto"] for name, line in costs.items()}
     assert [name for name, mark in marks.items() if mark == "yes"] == ["**good**"], (
         "all cost the same: the best lift wins"
     )
+    made = board()
+    unknown = tuple(replace(row, pareto=None) for row in made.rows)
+    costs = tables(part(page(dossier(replace(made, rows=unknown))), "## Cost"))[0]
+    assert {line["Pareto"] for line in costs.values()} == {"-"}
 
 
 def test_correlations_are_sorted_by_strength() -> None:
@@ -464,7 +536,24 @@ def test_failures_of_all_settings_are_listed() -> None:
     text = part(page(dossier(board(), board(FEW))), "## Failures")
     lines = [line for line in text.splitlines() if line.startswith("| dead-seed0 |")]
     assert lines == [rf"| dead-seed0 | failed | fit | {escape(LOST.message)} |"] * 2
-    assert tables(page(dossier(board())))[0]["**dead**"]["Seeds"] == "0, 1 failed, 1 not run"
+    assert tables(page(dossier(board())))[0]["**dead**"]["Seeds"] == "0 of 3, 1 failed, 1 not run"
+
+
+def test_the_seeds_are_those_of_the_number_that_ranks() -> None:
+    made = board()
+    lost = [
+        record
+        for record in made.records
+        if (record.generator, record.arm, record.seed) != ("fair", "mixed", 1) or record.metric == "val_accuracy"
+    ]
+    again = build_board(
+        benchmark="b", dataset="d", setting=FULL, seeds=(0, 1, 2), infos=infos(False), metrics=METRICS, curves={},
+        records=lost, rules=Rules("lift", 0.01, 0.95),
+    )  # fmt: skip
+    table = tables(page(dossier(again)))[0]
+    assert value_of(again, "fair", "FD[x]").n == 3
+    assert (table["**fair**"]["Seeds"], table["**good**"]["Seeds"]) == ("2 of 3", "3")
+    assert table["real images alone"]["Seeds"] == "3"
 
 
 def test_nothing_from_data_or_plugins_becomes_markup() -> None:
@@ -526,8 +615,11 @@ def test_mean_and_half_width_have_the_same_digits() -> None:
     ("worth", "short", "words"),
     [
         (Worth(150, 210, 280, 3, 0.95, False, False), "210 [150, 280]", "about 210 [150, 280]"),
-        (Worth(310, 400, math.inf, 3, 0.95, False, True), "≥ 400 [310, ∞)", "at least 400 [310, ∞)"),
-        (Worth(0, 20, 30, 3, 0.95, True, False), "≤ 20 [0, 30]", "at most 20 [0, 30]"),
+        (Worth(310, 400, math.inf, 3, 0.95, False, True), "≥ 400", "at least 400"),
+        (Worth(0, 20, 30, 3, 0.95, True, False), "≤ 20", "at most 20"),
+        (Worth(150, 210, math.inf, 3, 0.95, False, False), "210 [150, ∞)", "about 210 [150, ∞)"),
+        (Worth(0, 210, 280, 3, 0.95, False, False), "210 [0, 280]", "about 210 [0, 280]"),
+        (Worth(math.nan, 20, math.nan, 1, 0.95, True, False), "≤ 20", "at most 20"),
         (Worth(math.nan, 1234, math.nan, 1, 0.95, False, False), "1,234", "about 1,234"),
         (Worth(20, 90, 4.2e9, 2, 0.95, False, False), "90 [20, 4e+09]", "about 90 [20, 4e+09]"),
     ],
@@ -536,14 +628,41 @@ def test_a_worth_says_at_which_end_it_is_censored(worth: Worth, short: str, word
     assert (worth_number(worth), worth_words(worth)) == (short, words)
 
 
-def test_a_worth_beyond_both_ends_is_not_told() -> None:
-    both = Worth(0, 90, math.inf, 2, 0.95, True, True)
+@pytest.mark.parametrize("below", [True, False])
+@pytest.mark.parametrize("above", [True, False])
+def test_a_worth_open_at_both_ends_is_not_told(below: bool, above: bool) -> None:
+    both = Worth(0, 90, math.inf, 2, 0.95, below, above)
     assert worth_number(both) == worth_number(None) == "-"
     made = board()
-    rows = tuple(replace(row, worth_alone=both, worth_added=None) for row in made.rows)
-    assert "What 600 synthetic images of good alone are worth cannot be read off" in page(
-        dossier(replace(made, rows=rows))
-    )
+    rows = tuple(replace(row, worth_alone=both, worth_added=both) for row in made.rows)
+    text = page(dossier(replace(made, rows=rows)))
+    assert "**Worth.** What 600 synthetic images of good alone are worth cannot be read off from 2 seeds; " in text
+    assert "the 600 real ones are worth a number that cannot be read off from 2 seeds." in text
+
+
+def test_the_diamond_is_the_worth_and_a_bound_is_an_arrow() -> None:
+    made = board(rows=("good", "fair", "poor", *HOSTILE[:2]))
+    worths = {
+        "good": Worth(150, 210, 280, 3, 0.95, False, False),
+        "fair": Worth(0, 150, 200, 3, 0.95, True, False),
+        "poor": Worth(300, 500, math.inf, 3, 0.95, False, True),
+        HOSTILE[0]: Worth(0, 300, math.inf, 3, 0.95, False, False),
+        HOSTILE[1]: Worth(200, 300, math.inf, 3, 0.95, False, False),
+    }
+    what = dossier(replace(made, rows=tuple(replace(row, worth_alone=worths.get(row.info.name)) for row in made.rows)))
+    figure = curve_figure(what, what.board)
+    assert figure is not None
+    (axes,) = figure.axes
+    heights = {row: 100 * value_of(made, row, "cas").mean for row in worths}
+    drawn = [(np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist()) for line in axes.lines]
+    diamonds = [place for line, place in zip(axes.lines, drawn, strict=True) if line.get_marker() == "D"]
+    assert sorted(diamonds) == sorted([([210.0], [heights["good"]]), ([300.0], [heights[HOSTILE[1]]])])
+    assert ([150.0, 280.0], [heights["good"]] * 2) in drawn
+    left, right = axes.get_xlim()
+    assert ([200.0, right], [heights[HOSTILE[1]]] * 2) in drawn, "an open end runs off the edge"
+    arrows = [(one.xyann, one.xy) for one in axes.texts if isinstance(one, Annotation) and not one.get_text()]
+    fair, poor = heights["fair"], heights["poor"]
+    assert sorted(arrows) == [((150, fair), (left, fair)), ((600, poor), (right, poor))]
 
 
 @given(st.text(max_size=40))
@@ -623,6 +742,10 @@ def test_the_table_for_machines_has_a_line_for_every_row_and_setting(tmp_path: P
     assert float(good["worth_added"]) == row.worth_added.value
     assert (good["worth_added_high"], good["worth_added_above"], good["memorizes"]) == ("inf", "True", "True")
     assert by_row["full", "dead"]["worth_alone"] == by_row["full", "dead"]["memorizes"] == ""
+    assert (good["lift_rank"], by_row["full", "dead"]["lift_rank"]) == ("1", ""), "a rank is a whole number"
+    ranks = [value for line in lines for head, value in line.items() if head.endswith("_rank") and value]
+    assert ranks
+    assert all(re.fullmatch(r"\d+", rank) for rank in ranks)
     assert pd.isna(leaderboard_frame([board(seeds=(0,))]).lift_low).all(), "one seed has no interval"
 
 
@@ -669,7 +792,7 @@ def test_the_same_dossier_gives_the_same_bytes_and_stale_figures_go(tmp_path: Pa
 
 
 def test_the_learning_curve_is_that_of_all_settings_of_one_imbalance() -> None:
-    other = replace(FEW, name="imbalance-10", train_images=333)
+    other = replace(FEW, name="skew", train_images=333, imbalance=10.0)
     what = dossier(board(), board(FEW), board(other))
     assert sorted(learning_curve(what, what.board)) == [30, 60, 120, 150, 300, 600]
     assert sorted(learning_curve(what, what.boards[2])) == [83, 166, 333]

@@ -79,7 +79,7 @@ class Row:
         info: What it is.
         values: Interval over seeds by column key; a column without any value is missing.
         ranks: Rank within its track by column key, for ranked columns and generators only; 1 is the best.
-        ratio: The mixed arm's ratio, chosen on ``val``; None where no mixed arm was run.
+        ratio: The mixed arm's ratio, chosen on ``val`` (a control's: the smallest); None where no mixed arm was run.
         classical_ratio: The same of the arm with classical augmentation.
         memorizes: The memorization flag; None where it was not measured.
         pareto: Whether no other generator of its track has at least its lift for at most its cost; None where lift
@@ -274,13 +274,19 @@ class _Aggregate:
         self.rules = rules
         self.infos = [*infos, *_treatments(table, infos)]
         arms = ("mixed", "classical_mixed")
-        self.ratios = {(info.name, arm): best_ratio(table, info.name, arm) for info in infos for arm in arms}
+        self.ratios = {(info.name, arm): self._ratio(info, arm) for info in infos for arm in arms}
         self.values: ByColumn = {
             column.key: {info.name: self._of(column, info) for info in self.infos} for column in columns
         }
         self.least = {column.key: self._least_spread(column) for column in columns}
         self.ranks = {track: self._ranks(track) for track in ("strict", "transfer")}
         self.pareto = {name: on for track in self.ranks for name, on in self._pareto(track).items()}
+
+    def _ratio(self, info: RowInfo, arm: str) -> float | None:
+        """The best on ``val``; of a control the smallest, since some controls give back the images of ``val``."""
+        if info.role == "control":
+            return next(iter(self.table.ratios(info.name, arm)), None)
+        return best_ratio(self.table, info.name, arm)
 
     def _of(self, column: Column, info: RowInfo) -> Values:
         """One value a seed. The baseline has no synthetic images: beside the others' CAS stands its own accuracy."""

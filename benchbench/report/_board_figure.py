@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,10 +20,10 @@ from benchbench.report._draw import (
     mosaic,
     off_scale,
     row_label,
+    scaled,
     wrapped,
 )
 from benchbench.report._numbers import style
-from benchbench.statistics import Interval
 
 # Samples in a strip.
 MOST_STRIPS = 10
@@ -84,7 +83,7 @@ def _interval_panel(axes: Axes, dossier: Dossier, board: Board, column: Column) 
     scale = style(column.metric).scale
     reference = _reference(board, column)
     drawn = [
-        (line, row, _scaled(row.values[column.key], scale))
+        (line, row, scaled(row.values[column.key], scale))
         for line, row in enumerate(board.rows)
         if column.key in row.values and not (column in board.metrics and row.info.role == "baseline")
     ]  # the baseline of a metric is the reference line already
@@ -111,10 +110,6 @@ def _interval_panel(axes: Axes, dossier: Dossier, board: Board, column: Column) 
     direction = "higher is better" if column.higher_is_better else "lower is better"
     title = wrapped(column.label + style(column.metric).unit, 26)
     axes.set_title(f"{title}\n{direction}", fontsize=9, color=INK)
-
-
-def _scaled(interval: Interval, scale: float) -> Interval:
-    return replace(interval, mean=scale * interval.mean, low=scale * interval.low, high=scale * interval.high)
 
 
 def _reference(board: Board, column: Column) -> float | None:

@@ -8,10 +8,18 @@ from dataclasses import replace
 import numpy as np
 
 from benchbench.config import BASELINE
-from benchbench.leaderboard import Board, Dossier, Record, Row
+from benchbench.leaderboard import Board, Column, Dossier, Record, Row
 from benchbench.leaderboard.records import RecordTable, finite
 from benchbench.report._numbers import NOTHING, TOO_FEW, escape
-from benchbench.report._tables import accuracy_cell, pipe_table, row_name, too_few_of_class
+from benchbench.report._phrases import dagger_note
+from benchbench.report._tables import (
+    FRECHET_BY_CLASS,
+    FRECHET_OF_CLASS,
+    accuracy_cell,
+    pipe_table,
+    row_name,
+    too_few,
+)
 
 
 class ClassTables:
@@ -50,9 +58,9 @@ class ClassTables:
         return list(dict.fromkeys(found))
 
     @property
-    def dagger(self) -> bool:
-        """Whether one of them is a Fréchet distance on too few images."""
-        return any(map(self.too_few, self.labels))
+    def dagger(self) -> str:
+        """What the mark means at those that are Fréchet distances on too few images; empty where none is."""
+        return dagger_note(self.dossier, [mean for label in self.labels if (mean := self._mean(label))])
 
     def metrics(self) -> list[str]:
         """A table for each of them; the floor first."""
@@ -60,8 +68,13 @@ class ClassTables:
 
     def too_few(self, label: str) -> bool:
         """Whether a metric by class is a Fréchet distance on fewer than 2d images a class."""
-        features = next((name for name in self.dossier.dimensions if label.endswith(f"[{name}]")), "")
-        return label.startswith(("FD", "FID")) and too_few_of_class(self.dossier, features)
+        mean = self._mean(label)
+        return mean is not None and too_few(self.dossier, mean)
+
+    def _mean(self, label: str) -> Column | None:
+        """Of Fréchet distances by class the column of their mean, which knows its features."""
+        means = (column for column in self.board.metrics if column.output == FRECHET_OF_CLASS)
+        return next((column for column in means if label == f"{FRECHET_BY_CLASS}[{column.features}]"), None)
 
     def _metric(self, label: str) -> str:
         rows = [row for row in self.board.rows if self._has(row, label)]

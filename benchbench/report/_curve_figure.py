@@ -10,17 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchbench.config import BASELINE
-from benchbench.leaderboard import Board, Dossier, Row
+from benchbench.leaderboard import Board, Dossier, Row, Worth
 from benchbench.report._draw import INK, QUIET, colour, limits, quiet_axes, short_label
-from benchbench.report._lift_figures import family
-from benchbench.report._numbers import style
+from benchbench.report._numbers import readable, style
 from benchbench.statistics import Interval, t_interval
 
 PERCENT = style("accuracy").scale
 
 
 def curve_figure(dossier: Dossier, board: Board) -> Figure | None:
-    """Accuracy by number of real images, and of every generator the line from its CAS to the curve.
+    """Accuracy by number of real images, and every generator's worth at the height of its CAS.
 
     None where the curve was measured at fewer than two numbers of images.
     """
@@ -41,11 +40,12 @@ def curve_figure(dossier: Dossier, board: Board) -> Figure | None:
     axes.set_xticks([], minor=True)
     low, high = limits(curve.values(), [PERCENT * row.values["cas"].mean for row in rows])
     axes.set_ylim(max(low, -3.0), min(high, 103.0))  # accuracies, whatever a long interval says
-    _marks(axes, rows)
+    _marks(axes, rows, (counts[0], counts[-1]))
     quiet_axes(axes)
     axes.set_xlabel("real training images", fontsize=8, color=INK)
     axes.set_ylabel("test accuracy %", fontsize=8, color=INK)
-    axes.set_title("line with dots: real images alone; beside it: CAS of each generator", fontsize=8, color=QUIET)
+    said = "line with dots: real images alone; diamond: worth, averaged over seeds; arrow: beyond the curve"
+    axes.set_title(said, fontsize=8, color=QUIET)
     return figure
 
 
@@ -53,7 +53,7 @@ def learning_curve(dossier: Dossier, board: Board) -> dict[int, Interval]:
     """By number of real images, the accuracy in percent: parts of all settings of the same imbalance."""
     found: dict[int, dict[int, list[float]]] = {}
     for other in dossier.boards:
-        if family(other.setting.name) != family(board.setting.name):
+        if other.setting.imbalance != board.setting.imbalance:
             continue
         for record in other.records:
             real = record.generator == BASELINE and record.arm in ("real", "real_part") and record.class_name is None
@@ -66,19 +66,17 @@ def learning_curve(dossier: Dossier, board: Board) -> dict[int, Interval]:
     }
 
 
-def _marks(axes: Axes, rows: Sequence[Row]) -> None:
-    """A dot on the curve where it reaches a row's CAS, a line from there to the row's name at the right."""
+def _marks(axes: Axes, rows: Sequence[Row], ends: tuple[int, int]) -> None:
+    """Every row's worth at the height of its CAS, and a line from there to the row's name at the right."""
     heights = {row.info.name: PERCENT * row.values["cas"].mean for row in rows}
     low, high = axes.get_ylim()
     places = spread({name: (height - low) / (high - low) for name, height in heights.items()}, 1 / (len(rows) + 8))
     right = axes.get_xlim()[1]
     for row in rows:
-        height, worth = heights[row.info.name], row.worth_alone
-        known = worth is not None and not (worth.below and worth.above)
-        start = worth.value if worth is not None and known else right / 1.15
+        height, worth, start = heights[row.info.name], row.worth_alone, right / 1.15
+        if worth is not None and readable(worth):
+            start = _worth(axes, worth, height, ends, colour(row))
         axes.plot([start, right], [height, height], color=colour(row), linewidth=0.8, linestyle=":")
-        if known:
-            axes.plot([start], [height], "D", color=colour(row), markersize=4)
         axes.annotate(
             short_label(row),
             (right, height),
@@ -89,6 +87,20 @@ def _marks(axes: Axes, rows: Sequence[Row]) -> None:
             color=colour(row),
             arrowprops={"arrowstyle": "-", "color": colour(row), "linewidth": 0.5, "relpos": (0.0, 0.5)},
         )
+
+
+def _worth(axes: Axes, worth: Worth, height: float, ends: tuple[int, int], color: str) -> float:
+    """A diamond with its interval; of a bound only an arrow at the curve's end. Returns where it stands."""
+    left, right = axes.get_xlim()
+    if worth.below or worth.above:
+        end, tip = (ends[0], left) if worth.below else (ends[1], right)
+        arrow = {"arrowstyle": "->", "color": color, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0}
+        axes.annotate("", (tip, height), (end, height), arrowprops=arrow)
+        return float(end)
+    if not math.isnan(worth.low):  # an open end runs off the edge
+        axes.plot([max(worth.low, left), min(worth.high, right)], [height, height], color=color, linewidth=0.8)
+    axes.plot([worth.value], [height], "D", color=color, markersize=4)
+    return worth.value
 
 
 def spread(wanted: Mapping[str, float], gap: float) -> dict[str, float]:

@@ -7,6 +7,7 @@ import math
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,11 @@ def wrapped(text: str, width: int) -> str:
 def plain(text: str) -> str:
     """Text in which matplotlib finds no formula."""
     return text.replace("$", r"\$")
+
+
+def scaled(interval: Interval, scale: float) -> Interval:
+    """An interval in another unit."""
+    return replace(interval, mean=scale * interval.mean, low=scale * interval.low, high=scale * interval.high)
 
 
 def dot(axes: Axes, x: Interval, y: float, color: str, filled: bool = True) -> None:

@@ -13,10 +13,22 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from benchbench.leaderboard import Board, Dossier, Row
-from benchbench.leaderboard.records import RecordTable, finite
-from benchbench.report._draw import INK, LINE, QUIET, colour, decides, dot, limits, off_scale, quiet_axes, row_label
+from benchbench.leaderboard.records import RecordTable, finite, least_spread
+from benchbench.report._draw import (
+    INK,
+    LINE,
+    QUIET,
+    colour,
+    decides,
+    dot,
+    limits,
+    off_scale,
+    quiet_axes,
+    row_label,
+    scaled,
+)
 from benchbench.report._numbers import style
-from benchbench.statistics import Interval, rounding_spread, t_interval
+from benchbench.statistics import Interval, t_interval
 
 Dash = Literal["-", "--", ":", "-."]
 DASHES: tuple[Dash, ...] = ("-", "--", ":", "-.")
@@ -52,8 +64,8 @@ def lift_figure(dossier: Dossier, board: Board) -> Figure | None:
     if len(ratios) == 1:
         return _dots(dossier, table, rows, ratios[0])
     arms: dict[str, tuple[str, bool, Dash]] = {
-        "mixed": ("over real images", True, "-"),
-        "classical_mixed": ("over classical augmentation", False, ":"),
+        "mixed": ("images as they are", True, "-"),
+        "classical_mixed": ("all images, the synthetic ones too, augmented classically", False, ":"),
     }
     panels = []
     for row in rows:
@@ -73,31 +85,26 @@ def settings_figure(dossier: Dossier) -> Figure | None:
     """Lift at the chosen ratio against the number of real images, a panel a generator; None with one setting."""
     if len(dossier.boards) < 2:
         return None
-    families = list(dict.fromkeys(family(board.setting.name) for board in dossier.boards))
+    imbalances = list(dict.fromkeys(board.setting.imbalance for board in dossier.boards))
     panels = []
     for row in _all_generators(dossier.boards):
         lines = []
-        for place, name in enumerate(families):
+        for place, imbalance in enumerate(imbalances):
             known = {
-                float(board.setting.train_images): _scaled(found.values["lift"])
+                float(board.setting.train_images): scaled(found.values["lift"], POINTS)
                 for board in dossier.boards
-                if family(board.setting.name) == name
+                if board.setting.imbalance == imbalance
                 for found in board.rows
                 if found.info.name == row.info.name and "lift" in found.values
             }
             if known:
-                lines.append(Line(known, place == 0, DASHES[place % 4], name or "balanced classes"))
+                label = f"classes imbalanced {imbalance:g}:1" if imbalance > 1 else "classes as they are"
+                lines.append(Line(known, place == 0, DASHES[place % 4], label))
         if lines:
             panels.append((row, lines))
     counts = sorted({board.setting.train_images for board in dossier.boards})
     ticks = {float(count): f"{count:,}" for count in counts}
     return _multiples(dossier, panels, ticks, "real images", log=True) if panels else None
-
-
-def family(setting: str) -> str:
-    """What settings that differ in the number of images alone have in common: ``imbalance-10``, or nothing."""
-    place = setting.find("imbalance-")
-    return setting[place:] if place >= 0 else ""
 
 
 def _all_generators(boards: Sequence[Board]) -> list[Row]:
@@ -111,13 +118,8 @@ def _all_generators(boards: Sequence[Board]) -> list[Row]:
 
 def _lift(dossier: Dossier, table: RecordTable, row: Row, arm: str, ratio: float) -> Interval | None:
     """In points."""
-    values, images = finite(table.by_seed(row.info.name, "lift", arm, ratio)), table.images("lift")
-    least = math.sqrt(2.0) * rounding_spread(1 / images) if images else 0.0
-    return _scaled(t_interval(values, dossier.level, least)) if len(values) else None
-
-
-def _scaled(interval: Interval) -> Interval:
-    return Interval(POINTS * interval.mean, POINTS * interval.low, POINTS * interval.high, interval.n, interval.level)
+    values, least = finite(table.by_seed(row.info.name, "lift", arm, ratio)), least_spread("lift", table.images("lift"))
+    return scaled(t_interval(values, dossier.level, least), POINTS) if len(values) else None
 
 
 def _dots(dossier: Dossier, table: RecordTable, rows: Sequence[Row], ratio: float) -> Figure:

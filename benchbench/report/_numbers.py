@@ -74,9 +74,9 @@ def number(metric: str, value: float, like: float | None = None) -> str:
 
 
 def with_spread(metric: str, interval: Interval) -> str:
-    """``mean ± half-width``, rounded alike."""
+    """``mean ± half-width``, rounded alike; the mean alone where the seeds cannot differ or there is but one."""
     mean = number(metric, interval.mean)
-    if not style(metric).spread or not math.isfinite(interval.half_width):
+    if not style(metric).spread or not math.isfinite(interval.half_width) or interval.half_width == 0:
         return mean
     return f"{mean} ± {number(metric, interval.half_width, interval.mean).removeprefix('+')}"
 
@@ -98,26 +98,31 @@ def heading(column: Column, floor: float | None = None, too_few: bool = False) -
     return f"{escape(column.label)}{mark}{style(column.metric).unit}{arrow}{tail}"
 
 
+def readable(worth: Worth) -> bool:
+    """Whether a worth is bounded on one side at least."""
+    return not (worth.below and worth.above) and not (worth.low == 0 and math.isinf(worth.high))
+
+
 def worth_number(worth: Worth | None) -> str:
-    """``210 [150, 280]``, ``≥ 400 [310, ∞)``, ``≤ 20 [0, 30]``; with one seed no interval."""
-    if worth is None or (worth.below and worth.above):
+    """``210 [150, 280]``, ``≥ 400``, ``≤ 20``; with one seed no interval."""
+    if worth is None or not readable(worth):
         return NOTHING
-    sign = "≤ " if worth.below else "≥ " if worth.above else ""
-    return f"{sign}{_images(worth.value)}{worth_interval(worth)}"
-
-
-def worth_interval(worth: Worth) -> str:
-    """`` [150, 280]``, open where it has no upper end; empty with one seed."""
-    if math.isnan(worth.low):
-        return ""
-    high = "∞)" if math.isinf(worth.high) else f"{_images(worth.high)}]"
-    return f" [{_images(worth.low)}, {high}"
+    return _worth(worth, "≤ ", "≥ ", "")
 
 
 def worth_words(worth: Worth) -> str:
-    """The same for a sentence, of a worth that can be read off: ``at least 400 [310, ∞)``, ``about 210 [150, 280]``."""
-    how = "at most" if worth.below else "at least" if worth.above else "about"
-    return f"{how} {_images(worth.value)}{worth_interval(worth)}"
+    """The same for a sentence, of a worth that can be read off: ``at least 400``, ``about 210 [150, 280]``."""
+    return _worth(worth, "at most ", "at least ", "about ")
+
+
+def _worth(worth: Worth, most: str, least: str, about: str) -> str:
+    """A censored worth is a bound, and has no interval beside it that says otherwise."""
+    if worth.below or worth.above:
+        return f"{most if worth.below else least}{_images(worth.value)}"
+    if math.isnan(worth.low):
+        return f"{about}{_images(worth.value)}"
+    high = "∞)" if math.isinf(worth.high) else f"{_images(worth.high)}]"
+    return f"{about}{_images(worth.value)} [{_images(worth.low)}, {high}"
 
 
 def _images(count: float) -> str:

@@ -5,24 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from benchbench.leaderboard import Board, Correlation, Dossier, Row, Worth
-from benchbench.report._numbers import escape, worth_words
+from benchbench.leaderboard import Board, Column, Correlation, Dossier, Row, Worth
+from benchbench.leaderboard.board import TREATMENTS
+from benchbench.leaderboard.trust import COPIED_SHARE
+from benchbench.leaderboard.verdict import describe
+from benchbench.report._numbers import TOO_FEW, escape, readable, worth_words
+from benchbench.report._tables import FRECHET_OF_CLASS, too_few
 
 
 def distrust(boards: Sequence[Board]) -> list[str]:
     """What stands before all verdicts where a board is not to be trusted: a line each, one if all say the same."""
     if len(boards) == 1:
-        return [f"**This board is not to be trusted:** {_reasons(boards[0])}."] if boards[0].warnings else []
+        return [f"**This board is not to be trusted:** {reasons(boards[0])}."] if boards[0].warnings else []
     if boards[0].warnings and len({board.warnings for board in boards}) == 1:
-        return [f"**None of these boards is to be trusted:** {_reasons(boards[0])}."]
+        return [f"**None of these boards is to be trusted:** {reasons(boards[0])}."]
     return [
-        f"**The board of {escape(board.setting.text)} is not to be trusted:** {_reasons(board)}."
+        f"**The board of {escape(board.setting.text)} is not to be trusted:** {reasons(board)}."
         for board in boards
         if board.warnings
     ]
 
 
-def _reasons(board: Board) -> str:
+def reasons(board: Board) -> str:
+    """Why a board is not to be trusted; empty where it is."""
     return "; ".join(map(escape, board.warnings))
 
 
@@ -51,14 +56,14 @@ def worth_sentence(board: Board) -> str:
 def _alone(images: str, worth: Worth | None) -> list[str]:
     if worth is None:
         return []
-    if worth.below and worth.above:
-        return [f"what {images} alone are worth cannot be read off, seeds lie beyond both ends of the learning curve"]
+    if not readable(worth):
+        return [f"what {images} alone are worth cannot be read off from {worth.n} seeds"]
     return [f"{images} alone train as well as {worth_words(worth)} real ones"]
 
 
 def _added(images: str, worth: Worth) -> str:
-    if worth.below and worth.above:
-        return f"{images} are worth a number that cannot be read off, seeds lie beyond both ends of the learning curve"
+    if not readable(worth):
+        return f"{images} are worth a number that cannot be read off from {worth.n} seeds"
     return f"{images} are worth {worth_words(worth)} real ones in all"
 
 
@@ -69,14 +74,38 @@ def copies_sentence(board: Board) -> str:
     if not rows:
         return ""
     if not flagged:
-        return "No generator is seen to copy training images."
-    return f"The memorization flag is up on {', '.join(flagged)}: among the samples are copies of training images."
+        return "The memorization flag is up on no generator; no flag is no proof of privacy."
+    whose = "its samples" if len(flagged) == 1 else "the samples of each"
+    return (
+        f"The memorization flag is up on {', '.join(flagged)}: significantly more than {100 * COPIED_SHARE:g} % of "
+        f"{whose} lie as near to single training images as copies do."
+    )
+
+
+def classical_sentence(board: Board) -> str:
+    """The verdict where real images are augmented classically, and what that gives by itself; empty if not measured."""
+    if board.beside_classical is None:
+        return ""
+    alone = next((row.values.get("lift") for row in board.rows if row.info.name == TREATMENTS["classical"]), None)
+    tail = "" if alone is None else f"; classical augmentation alone: {describe(alone)}"
+    return f"Beside classical augmentation: {escape(board.beside_classical.text)}{escape(tail)}."
+
+
+def dagger_note(dossier: Dossier, columns: Sequence[Column]) -> str:
+    """What the mark at Fréchet distances on too few images means; empty where none of the columns bears it."""
+    by_class = [column.output == FRECHET_OF_CLASS for column in columns if too_few(dossier, column)]
+    if not by_class:
+        return ""
+    who = "n, the number of images of a class," if all(by_class) else "n"
+    if any(by_class) and not all(by_class):
+        who = "n (of a distance by class: the number of images of a class)"
+    return f"{TOO_FEW} {who} is below 2d: such a Fréchet distance is mostly bias."
 
 
 def censored(board: Board) -> bool:
-    """Whether some worth lies beyond an end of the learning curve."""
-    found = [worth for row in board.rows for worth in (row.worth_alone, row.worth_added) if worth is not None]
-    return any(worth.below or worth.above for worth in found)
+    """Whether some worth of the leaderboard lies beyond an end of the learning curve."""
+    found = [row.worth_alone for row in board.rows if row.worth_alone is not None]
+    return any(worth.below or worth.above or not readable(worth) for worth in found)
 
 
 def _trained(board: Board, name: str, arm: str, ratio: float | None) -> int:
@@ -110,7 +139,7 @@ def seeds_sentence(dossier: Dossier, board: Board) -> str:
     """How the means and intervals were made."""
     subset = "" if board.setting.whole else " Each seed has its own subset of the training images."
     if len(board.seeds) == 1:
-        return f"One seed: no intervals and no tests, so ranks say nothing yet.{subset}"
+        return f"One seed: no intervals, no tests and no ranks, so the order says nothing yet.{subset}"
     return (
         f"Mean ± half-width of the {100 * dossier.level:g} % Student t interval over {len(board.seeds)} seeds "
         f"({', '.join(map(str, board.seeds))}); in parentheses the rank within the column. A rank is one plus the "

@@ -37,8 +37,9 @@ class Section:
         distrust: Why the board is not to be trusted; empty where it is.
         censored: Whether some worth lies beyond an end of the learning curve.
         copies: Which generators copy training images.
-        dagger: Whether a Fréchet distance of the leaderboard was taken on too few images.
+        dagger: What the mark at the leaderboard's Fréchet distances means.
         metrics_dagger: The same of all metrics.
+        ranked: Whether there are ranks: of one seed there are none.
     """
 
     board: Board
@@ -59,8 +60,9 @@ class Section:
     distrust: str
     censored: bool
     copies: str
-    dagger: bool
-    metrics_dagger: bool
+    dagger: str
+    metrics_dagger: str
+    ranked: bool
 
 
 def figures_folder(dossier: Dossier, board: Board) -> str:
@@ -93,18 +95,19 @@ def section(dossier: Dossier, board: Board, figures: Collection[str]) -> Section
         costs=tables.cost_table(dossier, board),
         correlations=tables.correlation_table(board),
         order=phrases.correlation_sentence(board.correlations) if board.correlations else "",
-        distrust="; ".join(map(escape, board.warnings)),
+        distrust=phrases.reasons(board),
         censored=phrases.censored(board),
         copies=phrases.copies_sentence(board),
-        dagger=any(tables.too_few(dossier, column) for column in board.headline),
-        metrics_dagger=any(tables.too_few(dossier, column) for column in board.metrics),
+        dagger=phrases.dagger_note(dossier, board.headline),
+        metrics_dagger=phrases.dagger_note(dossier, board.metrics),
+        ranked=len(board.seeds) > 1,
     )
 
 
 def _verdicts(board: Board) -> list[str]:
     said = [f"**Verdict: {escape(board.verdict.text)}.**"]
     if board.beside_classical is not None:
-        said.append(f"Beside classical augmentation: {escape(board.beside_classical.text)}.")
+        said.append(phrases.classical_sentence(board))
     if board.transfer is not None:
         seen = "generators that saw more of the training images than the classifier"
         said.append(f"Transfer track ({seen}): {escape(board.transfer.text)}.")

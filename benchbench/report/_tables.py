@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 from benchbench.config import BASELINE
 from benchbench.leaderboard import Board, Column, Dossier, Row
-from benchbench.leaderboard.records import RecordTable, Values, finite
+from benchbench.leaderboard.board import COSTS
+from benchbench.leaderboard.records import RecordTable, Values, finite, least_spread
 from benchbench.report._numbers import (
     NOTHING,
     correlation,
@@ -16,13 +17,15 @@ from benchbench.report._numbers import (
     with_spread,
     worth_number,
 )
-from benchbench.statistics import rounding_spread, t_interval
+from benchbench.statistics import t_interval
 
 # Outputs that are Fréchet distances between moments of n images.
 FRECHET = ("fd", "fd_infinity")
-# The same, of the images of one class.
+# The same, of the images of one class: the mean's output, and what the numbers themselves are called.
 FRECHET_OF_CLASS = "fd_class_mean"
-COSTS = ("fit_seconds", "sample_seconds", "images_per_second", "peak_memory_bytes", "parameters")
+FRECHET_BY_CLASS = "FD per class"
+COST_KEYS = tuple(column.key for column in COSTS)
+YES_OR_NO = {True: "yes", False: "no", None: NOTHING}
 # Arms of real images alone.
 REAL_ARMS = {
     "real": "real→real",
@@ -88,18 +91,19 @@ def transfer_table(dossier: Dossier, board: Board) -> str:
 
 def _headline_table(dossier: Dossier, board: Board, rows: Sequence[Row], extra: Sequence[Part] = ()) -> str:
     noise = [column for column in board.columns if column.key in ("label_noise", "bits_per_dim")]
+    rank: Part = ("Rank", lambda row: str(row.ranks.get(board.rank_by, "")))
     parts: list[Part] = [
-        ("Rank", lambda row: str(row.ranks.get(board.rank_by, ""))),
+        *([rank] if len(board.seeds) > 1 else []),
         ("Row", row_name),
         *extra,
         ("Labels", lambda row: row.info.labels or NOTHING),
         *(_measured(dossier, board, column) for column in (*board.headline, *noise)),
     ]
     if any(row.memorizes is not None for row in board.rows):
-        parts.append(("Copies?", lambda row: {True: "yes", False: "no", None: NOTHING}[row.memorizes]))
+        parts.append(("Copies?", lambda row: YES_OR_NO[row.memorizes]))
     if any(row.worth_alone is not None for row in board.rows):
         parts.append(("Worth alone, real images", lambda row: worth_number(row.worth_alone)))
-    return _table(rows, [*parts, ("Seeds", _seeds)])
+    return _table(rows, [*parts, ("Seeds", lambda row: _seeds(board, row))])
 
 
 def _table(rows: Sequence[Row], parts: Sequence[Part]) -> str:
@@ -107,22 +111,27 @@ def _table(rows: Sequence[Row], parts: Sequence[Part]) -> str:
 
 
 def _measured(dossier: Dossier, board: Board, column: Column) -> Part:
-    """``0.71 ± 0.05 (1)``: mean, half-width of the interval, rank in this column."""
+    """``0.71 ± 0.05 (1)``: mean, half-width of the interval, rank in this column (of one seed there is none)."""
 
     def write(row: Row) -> str:
         interval = row.values.get(column.key)
         if interval is None or (row.info.role == "control" and column.key == "bits_per_dim"):
             return NOTHING
         text, rank = with_spread(column.metric, interval), row.ranks.get(column.key)
-        return f"{text} ({rank})" if rank is not None else text
+        return f"{text} ({rank})" if rank is not None and len(board.seeds) > 1 else text
 
     return heading(column, board.floors.get(column.key), too_few(dossier, column)), write
 
 
-def _seeds(row: Row) -> str:
-    seeds = max((interval.n for interval in row.values.values()), default=0)
+def _seeds(board: Board, row: Row) -> str:
+    """How many seeds the number has that the row is ranked by: ``3``, ``3 of 5, 1 failed, 1 not run``."""
+    counts = {key: interval.n for key, interval in row.values.items()}
+    keys = ("cas",) if row.info.role == "baseline" else (board.rank_by, "lift")
+    known = [key for key in keys if any(column.key == key for column in board.columns)]
+    seeds = counts.get(known[0], 0) if known else max(counts.values(), default=0)
+    text = str(seeds) if seeds == len(board.seeds) else f"{seeds} of {len(board.seeds)}"
     lost = f", {len(row.info.failures)} failed" if row.info.failures else ""
-    return f"{seeds}{lost}" + (f", {row.info.waiting} not run" if row.info.waiting else "")
+    return f"{text}{lost}" + (f", {row.info.waiting} not run" if row.info.waiting else "")
 
 
 def metrics_table(dossier: Dossier, board: Board) -> str:
@@ -137,19 +146,19 @@ def metrics_table(dossier: Dossier, board: Board) -> str:
 def real_arms_table(dossier: Dossier, board: Board) -> str:
     """Classifiers trained on real images alone."""
     table = RecordTable(board.records, board.seeds)
-    lines = []
-    for arm, title in REAL_ARMS.items():
-        cells = [
-            accuracy_cell(dossier.level, metric, table.by_seed(BASELINE, metric, arm), table.images(metric))
-            for metric in ("accuracy", "lift")
-        ]
-        if cells[0] != NOTHING:
-            lines.append([title, *cells])
-    return pipe_table(["Train→test", "Accuracy %", "Lift, pts"], lines)
+    lines = [
+        [title, *(_real_arm(dossier, table, metric, arm) for metric in ("accuracy", "lift"))]
+        for arm, title in REAL_ARMS.items()
+    ]
+    return pipe_table(["Train→test", "Accuracy %", "Lift, pts"], [line for line in lines if line[1] != NOTHING])
+
+
+def _real_arm(dossier: Dossier, table: RecordTable, metric: str, arm: str) -> str:
+    return accuracy_cell(dossier.level, metric, table.by_seed(BASELINE, metric, arm), table.images(metric))
 
 
 def arms_table(dossier: Dossier, board: Board) -> str:
-    """Accuracies of every arm with synthetic images; the ratio that was chosen on ``val`` is bold."""
+    """Accuracies of every arm with synthetic images; the ratio chosen on ``val`` (of controls the smallest) is bold."""
     table = RecordTable(board.records, board.seeds)
     rows = [row for row in board.rows if row.info.role != "baseline"]
     parts: list[Part] = [("Row", lambda row: row_name(row, track=True))]
@@ -158,7 +167,7 @@ def arms_table(dossier: Dossier, board: Board) -> str:
             parts.append((f"{PLAIN_ARMS[column.key]} %", _plain(column)))
     for arm, title in RATIO_ARMS.items():
         for ratio in sorted({ratio for row in rows for ratio in table.ratios(row.info.name, arm)}):
-            parts.append((f"{title} {ratio:g} %", _at_ratio(dossier, table, arm, ratio)))
+            parts.append((f"{title}, ratio {ratio:g}, %", _at_ratio(dossier, table, arm, ratio)))
     return _table(rows, parts) if len(parts) > 1 else ""
 
 
@@ -182,16 +191,15 @@ def accuracy_cell(level: float, metric: str, values: Values, images: int | None)
     found = finite(values)
     if not len(found):
         return NOTHING
-    least = rounding_spread(1 / images) * (math.sqrt(2.0) if metric == "lift" else 1.0) if images else 0.0
-    return with_spread(metric, t_interval(found, level, least))
+    return with_spread(metric, t_interval(found, level, least_spread(metric, images)))
 
 
 def cost_table(dossier: Dossier, board: Board) -> str:
     """What every generator costs, and whether any other gives as much for less."""
-    rows = [row for row in board.of_role("generator") if any(key in row.values for key in COSTS)]
+    rows = [row for row in board.of_role("generator") if any(key in row.values for key in COST_KEYS)]
     parts: list[Part] = [("Row", lambda row: row_name(row, track=True))]
-    parts += [_measured(dossier, board, column) for column in board.columns if column.key in COSTS]
-    return _table(rows, [*parts, ("Pareto", lambda row: "yes" if row.pareto else "no")])
+    parts += [_measured(dossier, board, column) for column in board.columns if column.key in COST_KEYS]
+    return _table(rows, [*parts, ("Pareto", lambda row: YES_OR_NO[row.pareto])])
 
 
 def correlation_table(board: Board) -> str:
@@ -205,19 +213,16 @@ def correlation_table(board: Board) -> str:
     return pipe_table(["Metric", "Spearman's rho with lift", "Generators"], lines)
 
 
-def settings_table(boards: Sequence[Board], anchors: Sequence[str]) -> str:
+def settings_table(dossier: Dossier, anchors: Sequence[str]) -> str:
     """The answer for every data setting."""
-    transfer = any(board.transfer is not None for board in boards)
+    transfer = any(board.transfer is not None for board in dossier.boards)
     headings = ["Data", "Real images", "Real accuracy %", "Verdict", "Beside classical augmentation"]
     lines = []
-    for board, anchor in zip(boards, anchors, strict=True):
-        real = next(
-            (row.values["cas"] for row in board.rows if row.info.name == BASELINE and "cas" in row.values), None
-        )
+    for board, anchor in zip(dossier.boards, anchors, strict=True):
         line = [
             f"[{escape(board.setting.text)}](#{anchor})",
             f"{board.setting.train_images:,}",
-            NOTHING if real is None else with_spread("accuracy", real),
+            _real_arm(dossier, RecordTable(board.records, board.seeds), "accuracy", "real"),
             f"**{escape(board.verdict.text)}**",
             NOTHING if board.beside_classical is None else escape(board.beside_classical.text),
         ]

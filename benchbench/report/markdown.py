@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.hookspecs import hookimpl
 from benchbench.leaderboard import Board, Dossier
+from benchbench.leaderboard.trust import COPIED_SHARE
 from benchbench.report._classes import ClassTables
 from benchbench.report._numbers import escape, file_name
 from benchbench.report._phrases import distrust
@@ -103,10 +104,11 @@ def render(dossier: Dossier, figures: set[str]) -> str:
         sections=sections,
         figures=figures,
         distrust=distrust(dossier.boards),
-        settings=settings_table(dossier.boards, [one.anchor for one in sections]),
+        settings=settings_table(dossier, [one.anchor for one in sections]),
         class_lifts=classes.lifts(),
         class_metrics=classes.metrics(),
         class_dagger=classes.dagger,
+        copied_share=COPIED_SHARE,
         outputs={column.output for board in dossier.boards for column in board.metrics},
         keys={column.key for board in dossier.boards for column in board.columns},
         failures=[failure for board in dossier.boards for row in board.rows for failure in row.info.failures],

@@ -39,10 +39,12 @@ class Results(Report):
 
 
 def leaderboard_frame(boards: Sequence[Board]) -> pd.DataFrame:
-    """One line a data setting and row; a column that one setting lacks is empty there."""
+    """One line a data setting and row; a column that one setting lacks is empty there. Ranks are whole numbers."""
     import pandas as pd
 
-    return pd.DataFrame([_line(board, row) for board in boards for row in board.rows])
+    frame = pd.DataFrame([_line(board, row) for board in boards for row in board.rows])
+    ranked = [column.key for board in boards for column in board.columns if column.higher_is_better is not None]
+    return frame.astype({f"{key}_rank": "Int64" for key in ranked})
 
 
 def _line(board: Board, row: Row) -> dict[str, object]:
