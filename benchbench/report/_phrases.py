@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from benchbench.leaderboard import Board, Column, Correlation, Dossier, Row, Worth
-from benchbench.leaderboard.board import TREATMENTS
+from benchbench.leaderboard.build import TREATMENTS
 from benchbench.leaderboard.trust import COPIED_SHARE
 from benchbench.leaderboard.verdict import describe
 from benchbench.report._numbers import TOO_FEW, escape, readable, worth_words

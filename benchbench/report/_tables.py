@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from benchbench.config import BASELINE
 from benchbench.leaderboard import Board, Column, Dossier, Row
-from benchbench.leaderboard.board import COSTS
+from benchbench.leaderboard.build import COSTS
 from benchbench.leaderboard.records import RecordTable, Values, finite, least_spread
 from benchbench.report._numbers import (
     NOTHING,
