@@ -168,3 +168,8 @@ def test_many_ratios_to_choose_from_do_not_recommend_what_is_useless():
     assert np.mean([kind == "augment" for kind in kinds]) <= 0.05 + slack(0.05, repetitions)
     careless = [decide({"g": row}, {"g": 1.0}, 0.01, 0.95, LEAST).kind for row in lifts]
     assert np.mean([kind == "augment" for kind in careless]) > 0.05
+
+
+def test_harm_is_seldom_said_where_one_generator_does_none():
+    lifts = simulated_lifts(3, 1500, 5, [-0.05, -0.05, 0.0])
+    assert share(lifts, "harmful") <= 0.05 + slack(0.05, 1500)

@@ -57,7 +57,8 @@ def decide(
     (Bonferroni), since the best of several looks good by chance: of several generators, and of several ratios,
     whose choice on ``val`` is made with the very classifiers that are then tested. To say that augmenting has no
     effect, no plain interval may reach above the margin, which needs no correction (all must hold), and one
-    widened interval must not reach below it. A generator that does harm does not stand in the way of that.
+    widened interval must not reach below it. A generator that does harm does not stand in the way of that. To say
+    that all do harm, every plain interval must lie below zero: again all must hold, which needs no correction.
 
     Args:
         lifts: By row, one lift a seed, finite; rows without any are left out by the caller.
@@ -83,7 +84,7 @@ def decide(
     if helping:
         best = max(helping, key=lambda row: wide[row].mean)
         return Verdict("augment", f"augment with {best} at ratio {ratios[best]:g}: {describe(plain[best])}", best)
-    if all(interval.high < 0 for interval in wide.values()):
+    if all(interval.high < 0 for interval in plain.values()):
         return Verdict("harmful", f"harmful: even the best, {best}, gives {describe(plain[best])}", best)
     more = _seeds_wanted(lifts, plain, margin, level, least_spread, tests)
     return Verdict(
