@@ -615,8 +615,8 @@ def test_mean_and_half_width_have_the_same_digits() -> None:
     ("worth", "short", "words"),
     [
         (Worth(150, 210, 280, 3, 0.95, False, False), "210 [150, 280]", "about 210 [150, 280]"),
-        (Worth(310, 400, math.inf, 3, 0.95, False, True), "≥ 400", "at least 400"),
-        (Worth(0, 20, 30, 3, 0.95, True, False), "≤ 20", "at most 20"),
+        (Worth(310, 400, math.inf, 3, 0.95, False, True), "≥ 310", "at least 310"),
+        (Worth(0, 20, 30, 3, 0.95, True, False), "≤ 30", "at most 30"),
         (Worth(150, 210, math.inf, 3, 0.95, False, False), "210 [150, ∞)", "about 210 [150, ∞)"),
         (Worth(0, 210, 280, 3, 0.95, False, False), "210 [0, 280]", "about 210 [0, 280]"),
         (Worth(math.nan, 20, math.nan, 1, 0.95, True, False), "≤ 20", "at most 20"),
@@ -799,3 +799,25 @@ def test_the_learning_curve_is_that_of_all_settings_of_one_imbalance() -> None:
     assert learning_curve(what, what.board)[300].mean == pytest.approx(
         100 * np.mean([0.7 + wave(seed, "real_part") for seed in (0, 1, 2)])
     )
+
+
+def test_pairs_are_listed_with_the_better_one_first() -> None:
+    made = board()
+    text = part(page(dossier(made)), "## Is one better than another?")
+    lines = [cells(line) for line in text.splitlines() if line.startswith("| ")][1:]
+    strict = [row.info.name for row in made.of_track("strict") if "lift" in row.values]
+    assert len(lines) == len(strict) * (len(strict) - 1) / 2
+    means = {escape(name): value_of(made, name, "lift").mean for name in strict}
+    for better, other, difference, p in lines:
+        assert means[better] >= means[other]
+        assert float(difference.split(" ")[0]) == pytest.approx(100 * (means[better] - means[other]), abs=0.006)
+        assert p == "< 0.001" or 0 <= float(p) <= 1
+    assert "Is one better" not in page(dossier(board(seeds=(0,))))
+
+
+def test_the_lift_of_the_controls_gives_the_scale() -> None:
+    made = board()
+    control = replace(made.rows[0], info=RowInfo("h_o", "h", "control", "own", "best"))
+    text = page(dossier(replace(made, rows=(*made.rows, control))))
+    lift = escape(describe(control.values["lift"]))
+    assert f"held-out real images (h\\_o) {lift}" in text.split("For scale, what adding other images gives: ")[1]

@@ -208,7 +208,7 @@ BENCHMARK = """\
 name: leak
 dataset: marked
 plugins: [spies.py]
-settings: {{fractions: [0.1]}}
+settings: {{{settings}}}
 generators: [{{name: spy, generator_data: {data}}}]
 seeds: [0]
 protocol:
@@ -221,17 +221,17 @@ protocol:
 """
 
 
-def workspace(folder: Path, data: str) -> Workspace:
+def workspace(folder: Path, data: str, settings: str = "fractions: [0.1]") -> Workspace:
     (folder / "spies.py").write_text(SPIES)
-    (folder / "b.yaml").write_text(BENCHMARK.format(data=data))
+    (folder / "b.yaml").write_text(BENCHMARK.format(data=data, settings=settings))
     return open_workspace(
         folder / "b.yaml", overrides=[], plugins=[], device="cpu", data_dir=folder, runs_dir=folder / "runs"
     )
 
 
-def run_all(folder: Path, data: str) -> list[dict[str, object]]:
+def run_all(folder: Path, data: str, settings: str = "fractions: [0.1]") -> list[dict[str, object]]:
     """Run every cell in this process; what the spies saw."""
-    work = workspace(folder, data)
+    work = workspace(folder, data, settings)
     for cell in expand(work.benchmark):
         failures = list(_run(Stages(work, cell, ProgressFile(folder / "progress.json")), ProgressFile(folder / "p")))
         assert failures == []
@@ -275,3 +275,19 @@ def test_another_seed_has_another_subset_and_other_keys(tmp_path: Path) -> None:
     assert inputs.train(cells[0]).fingerprint != inputs.train(other).fingerprint
     whole = type(cells[0])("real", 1, None, Setting())
     assert inputs.train(whole).fingerprint == inputs.dataset.train.fingerprint
+
+
+def test_a_long_tail_is_fitted_as_it_is_and_filled_by_the_arms(tmp_path: Path) -> None:
+    seen = run_all(tmp_path, "labelled", "imbalance: [10]")
+    work = workspace(tmp_path, "labelled", "imbalance: [10]")
+    (baseline, cell) = expand(work.benchmark)
+    counts = work.inputs.train(cell).class_counts
+    assert int(counts[0]) / int(counts[-1]) == pytest.approx(10, rel=0.1)
+    real, largest = int(counts.sum()), int(counts.max())
+    assert [note["n"] for note in seen if note["who"] == "generator"] == [real]
+    trained = [note["n"] for note in seen if note["who"] == "classifier"]
+    assert trained.count(10 * largest) == 1  # oversampled: every class as large as the largest
+    assert trained.count(real + round(0.5 * real)) == 2  # mixed, with and without classical augmentation
+    assert [arm.name for arm in work.inputs.arms(baseline)] == ["real", "classical", "oversampled", "real_part"]
+    mixed = work.inputs.sample_plan(cell).class_counts + fill_counts(counts, 0.5)
+    assert int(mixed.max() - mixed.min()) < int(counts.max() - counts.min())

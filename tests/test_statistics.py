@@ -16,6 +16,7 @@ from benchbench.statistics import (
     equivalence_p_value,
     holm,
     paired_p_value,
+    pairwise_differences,
     pareto_front,
     power,
     proportion_interval,
@@ -577,3 +578,26 @@ def test_pareto_front_is_the_upper_staircase(points):
             expected |= {name for name, point in points.items() if point == (top, price)}
             best = top
     assert front == expected
+
+
+def test_pairwise_differences_are_scipys_paired_tests_with_holms_correction():
+    rng = np.random.default_rng(0)
+    scores = {name: rng.normal(mean, 1, 6) for name, mean in (("a", 0.0), ("b", 0.5), ("c", 3.0))}
+    scores["a"][2] = np.nan
+    found = pairwise_differences(scores)
+    raw = {}
+    for first, second in itertools.combinations(scores, 2):
+        both = np.isfinite(scores[first]) & np.isfinite(scores[second])
+        test = stats.ttest_rel(scores[first][both], scores[second][both])
+        raw[first, second] = test.pvalue
+        low, high = test.confidence_interval(0.95)
+        interval = found[first, second].interval
+        assert (interval.low, interval.high, interval.n) == pytest.approx((low, high, both.sum()))
+    for pair, adjusted in holm(raw).items():
+        assert found[pair].p_value == pytest.approx(adjusted)
+
+
+def test_pairs_without_a_common_seed_are_left_out():
+    assert pairwise_differences({"a": [1.0, np.nan], "b": [np.nan, 1.0]}) == {}
+    (only,) = pairwise_differences({"a": [1.0, np.nan], "b": [2.0, 1.0]}).values()
+    assert math.isnan(only.p_value) and only.interval.mean == -1.0

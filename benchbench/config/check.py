@@ -217,19 +217,16 @@ def _transfer_problems(document: Document, catalog: Catalog, path: Path_, spec: 
     if catalog.is_control(spec["name"]):
         yield document.problem(where, f"{spec['name']} is a control, which has no transfer track", "leave this key out")
         return
-    settings = document.data.get("settings")
-    settings = settings if isinstance(settings, dict) else {}
-    parts = [*_list(settings.get("fractions")), *_list(settings.get("imbalance"))]
-    if all(part == 1 for part in parts):
+    settings = document.data.get("settings", {})
+    parts = [settings.get(key, []) for key in ("fractions", "imbalance")] if isinstance(settings, dict) else [settings]
+    if all(
+        isinstance(part, list) and all(value == 1 for value in part) for part in parts
+    ):  # a faulty one is told as such
         yield document.problem(
             where,
             "there are no images besides those that the classifier has",
             "say settings: {fractions: [0.1]} or another setting that leaves some out",
         )
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _label_problems(

@@ -9,7 +9,7 @@ from benchbench.config import BASELINE
 from benchbench.leaderboard.records import Column, Record, RowInfo
 from benchbench.leaderboard.verdict import Verdict
 from benchbench.leaderboard.worth import Worth
-from benchbench.statistics import Interval
+from benchbench.statistics import Difference, Interval
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,7 @@ class Board:
         beside_classical: What to do where real images are augmented classically anyway; None where not measured.
         transfer: What generators that saw more images would give; None where there is none.
         correlations: By metric.
+        differences: Of the generators of the strict track, by pair, in the column that orders the rows.
         warnings: Why the board is not to be trusted; empty where it is.
         records: All numbers of the setting, tidy.
     """
@@ -109,6 +110,7 @@ class Board:
     beside_classical: Verdict | None
     transfer: Verdict | None
     correlations: tuple[Correlation, ...]
+    differences: Mapping[tuple[str, str], Difference]
     warnings: tuple[str, ...]
     records: tuple[Record, ...]
 

@@ -22,7 +22,14 @@ from benchbench.leaderboard.records import (
 from benchbench.leaderboard.trust import copies, distrust
 from benchbench.leaderboard.verdict import Verdict, decide
 from benchbench.leaderboard.worth import LearningCurve, Worth, worth
-from benchbench.statistics import pareto_front, rank_correlation, t_interval, tie_ranks
+from benchbench.statistics import (
+    Difference,
+    pairwise_differences,
+    pareto_front,
+    rank_correlation,
+    t_interval,
+    tie_ranks,
+)
 
 # What stands in every board besides its metrics. Those that are ranked are the board's headline.
 ARMS = (
@@ -96,6 +103,7 @@ def build_board(
         beside_classical=work.verdict("lift_classical", "strict") if "lift_classical" in shown else None,
         transfer=transfer if any(info.track == "transfer" for info in infos) else None,
         correlations=tuple(work.correlations(metrics)),
+        differences=work.differences(),
         warnings=tuple(distrust(infos, distances, work.values, memorizes, 1 - rules.level)),
         records=tuple(records),
     )
@@ -168,8 +176,7 @@ class _Aggregate:
                 {name: self.values[column.key][name] for name in self._generators(track)},
                 column.higher_is_better,
                 alpha,
-                # Two lifts of a seed differ by two accuracies, not by four: the real arm's is the same in both.
-                self.least[column.key] / (math.sqrt(2.0) if column.metric == "lift" else 1.0),
+                self._single(column.key),
             )
             for column in self.columns
             if column.higher_is_better is not None
@@ -231,6 +238,22 @@ class _Aggregate:
         ratios = {name: ratio for name in scored if (ratio := self.ratios[name, str(arm)]) is not None}
         tries = max((len(self.table.ratios(name, str(arm))) for name in scored), default=1)
         return decide(scored, ratios, self.rules.margin, self.rules.level, self.least[key], tries)
+
+    def differences(self) -> dict[tuple[str, str], Difference]:
+        """Of the strict track's generators, in the column that orders the rows."""
+        key = self.rules.rank_by
+        if key not in self.values:
+            return {}
+        scores = {name: self.values[key][name] for name in self._generators("strict")}
+        return pairwise_differences(scores, self._single(key), self.rules.level)
+
+    def _single(self, key: str) -> float:
+        """The least spread of one value, where rows are compared with each other.
+
+        Two lifts of a seed differ by two accuracies, not by four: the real arm's is the same in both.
+        """
+        metric = next(column.metric for column in self.columns if column.key == key)
+        return self.least[key] / (math.sqrt(2.0) if metric == "lift" else 1.0)
 
     def correlations(self, metrics: Sequence[Column]) -> list[Correlation]:
         """Of every metric with lift, over the generators of the strict track."""

@@ -116,9 +116,10 @@ def worth_words(worth: Worth) -> str:
 
 
 def _worth(worth: Worth, most: str, least: str, about: str) -> str:
-    """A censored worth is a bound, and has no interval beside it that says otherwise."""
+    """A censored worth has but one end: the other seeds may well lie on this side of its mean."""
     if worth.below or worth.above:
-        return f"{most if worth.below else least}{_images(worth.value)}"
+        end = worth.high if worth.below else worth.low
+        return f"{most if worth.below else least}{_images(worth.value if math.isnan(end) else end)}"
     if math.isnan(worth.low):
         return f"{about}{_images(worth.value)}"
     high = "∞)" if math.isinf(worth.high) else f"{_images(worth.high)}]"

@@ -67,6 +67,17 @@ def _added(images: str, worth: Worth) -> str:
     return f"{images} are worth {worth_words(worth)} real ones in all"
 
 
+def scale_sentence(board: Board) -> str:
+    """What the best and the worst that could be added give, by which the generators' lifts are to be read."""
+    said = [
+        f"{'held-out real images' if row.info.expected == 'best' else 'noise'} ({escape(row.info.name)}) "
+        f"{escape(describe(row.values['lift']))}"
+        for row in board.of_role("control")
+        if row.info.expected in ("best", "worst") and "lift" in row.values
+    ]
+    return f"For scale, what adding other images gives: {'; '.join(sorted(said))}." if said else ""
+
+
 def copies_sentence(board: Board) -> str:
     """Which generators the memorization flag is up on; empty where it was not measured."""
     rows = [row for row in board.of_role("generator") if row.memorizes is not None]

@@ -60,6 +60,8 @@ class Section:
     distrust: str
     censored: bool
     copies: str
+    scale: str
+    pairs: str
     dagger: str
     metrics_dagger: str
     ranked: bool
@@ -98,6 +100,8 @@ def section(dossier: Dossier, board: Board, figures: Collection[str]) -> Section
         distrust=phrases.reasons(board),
         censored=phrases.censored(board),
         copies=phrases.copies_sentence(board),
+        scale=phrases.scale_sentence(board),
+        pairs=tables.pairs_table(board),
         dagger=phrases.dagger_note(dossier, board.headline),
         metrics_dagger=phrases.dagger_note(dossier, board.metrics),
         ranked=len(board.seeds) > 1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from benchbench.config import BASELINE
 from benchbench.leaderboard import Board, Column, Dossier, Row
@@ -14,10 +15,12 @@ from benchbench.report._numbers import (
     correlation,
     escape,
     heading,
+    number,
+    style,
     with_spread,
     worth_number,
 )
-from benchbench.statistics import t_interval
+from benchbench.statistics import Interval, t_interval
 
 # Outputs that are Fréchet distances between moments of n images.
 FRECHET = ("fd", "fd_infinity")
@@ -200,6 +203,35 @@ def cost_table(dossier: Dossier, board: Board) -> str:
     parts: list[Part] = [("Row", lambda row: row_name(row, track=True))]
     parts += [_measured(dossier, board, column) for column in board.columns if column.key in COST_KEYS]
     return _table(rows, [*parts, ("Pareto", lambda row: YES_OR_NO[row.pareto])])
+
+
+def pairs_table(board: Board) -> str:
+    """Differences between generators in the column that orders the rows, the surest first; empty on one seed."""
+    lines = []
+    for (first, second), difference in board.differences.items():
+        if not math.isnan(difference.p_value):
+            flipped = difference.interval.mean < 0
+            better, other = (second, first) if flipped else (first, second)
+            interval = _turned(difference.interval) if flipped else difference.interval
+            lines.append((difference.p_value, better, other, interval))
+    column = next((column for column in board.columns if column.key == board.rank_by), None)
+    if column is None or not lines:
+        return ""
+    unit = style(column.metric).unit
+    body = [
+        [escape(better), escape(other), _bracketed(column.metric, interval), f"{p:.3f}" if p >= 0.001 else "< 0.001"]
+        for p, better, other, interval in sorted(lines, key=lambda line: (line[0], line[1], line[2]))
+    ]
+    return pipe_table(["Has more", "Than", f"Difference{unit}", "p"], body)
+
+
+def _turned(interval: Interval) -> Interval:
+    return replace(interval, mean=-interval.mean, low=-interval.high, high=-interval.low)
+
+
+def _bracketed(metric: str, interval: Interval) -> str:
+    ends = [number(metric, end) for end in (interval.low, interval.high)]
+    return f"{number(metric, interval.mean)} [{ends[0]}, {ends[1]}]"
 
 
 def correlation_table(board: Board) -> str:

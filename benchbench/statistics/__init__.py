@@ -9,14 +9,23 @@ from benchbench.statistics.intervals import (
 )
 from benchbench.statistics.pareto import pareto_front
 from benchbench.statistics.planning import MOST_SEEDS, power, replicates_needed, seeds_needed, seeds_to_decide
-from benchbench.statistics.significance import equivalence_p_value, holm, paired_p_value, tie_ranks
+from benchbench.statistics.significance import (
+    Difference,
+    equivalence_p_value,
+    holm,
+    paired_p_value,
+    pairwise_differences,
+    tie_ranks,
+)
 
 __all__ = [
     "MOST_SEEDS",
+    "Difference",
     "Interval",
     "equivalence_p_value",
     "holm",
     "paired_p_value",
+    "pairwise_differences",
     "pareto_front",
     "power",
     "proportion_interval",

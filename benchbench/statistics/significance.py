@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ import numpy as np
 from scipy.special import stdtr
 
 from benchbench.statistics._sample import ROUNDING, Array, as_sample, spread_of
+from benchbench.statistics.intervals import Interval, t_interval
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -137,19 +139,53 @@ def tie_ranks(
     Raises:
         ValueError: If rows have different lengths.
     """
+    ranks = dict.fromkeys(scores, 1)
+    for (first, second), difference in pairwise_differences(scores, least_spread).items():
+        if difference.p_value <= alpha:  # NaN is not
+            first_is_better = (difference.interval.mean > 0) is higher_is_better
+            ranks[second if first_is_better else first] += 1
+    return ranks
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One row minus another.
+
+    Attributes:
+        interval: Of the differences over the seeds that both have.
+        p_value: Of the paired t-test, Holm-corrected over all pairs; NaN where there are fewer than two seeds.
+    """
+
+    interval: Interval
+    p_value: float
+
+
+def pairwise_differences(
+    scores: Mapping[str, Sequence[float] | Array], least_spread: float = 0.0, level: float = 0.95
+) -> dict[tuple[str, str], Difference]:
+    """Every pair of rows compared by a paired t-test over the seeds both have.
+
+    Args:
+        scores: One value a seed for each row, aligned by seed; NaN where a row lacks that seed.
+        least_spread: See :func:`paired_p_value`.
+        level: Confidence of the intervals, which are not corrected, in (0, 1).
+
+    Returns:
+        By pair, in the order of ``scores``; pairs without a common seed are left out.
+
+    Raises:
+        ValueError: If rows have different lengths.
+    """
     rows = {name: np.asarray(values, dtype=np.float64) for name, values in scores.items()}
     if len({row.shape for row in rows.values()}) > 1:
         lengths = {name: len(row) for name, row in rows.items()}
         raise ValueError(f"ranks: got rows of different lengths {lengths}, expected one value (or NaN) a seed")
     tests: dict[tuple[str, str], float] = {}
-    advantage: dict[tuple[str, str], float] = {}
+    intervals: dict[tuple[str, str], Interval] = {}
     for first, second in combinations(rows, 2):
         both = np.isfinite(rows[first]) & np.isfinite(rows[second])
-        a, b = rows[first][both], rows[second][both]
-        tests[first, second] = paired_p_value(a, b, least_spread)
-        advantage[first, second] = float((a - b).sum()) * (1.0 if higher_is_better else -1.0)
-    ranks = dict.fromkeys(rows, 1)
-    for pair, p in holm(tests).items():
-        if p <= alpha:  # NaN is not
-            ranks[pair[1] if advantage[pair] > 0 else pair[0]] += 1
-    return ranks
+        if both.any():
+            a, b = rows[first][both], rows[second][both]
+            tests[first, second] = paired_p_value(a, b, least_spread)
+            intervals[first, second] = t_interval(a - b, level, math.sqrt(2.0) * least_spread)
+    return {pair: Difference(intervals[pair], p) for pair, p in holm(tests).items()}
