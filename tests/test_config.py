@@ -73,6 +73,14 @@ def test_settings_are_checked(problems: Problems) -> None:
     assert "settings.fractions[0]: got 0" in problems(GOOD + "settings: {fractions: [0]}\n")[0]
     assert "settings.fractions[1]: got 1.5" in problems(GOOD + "settings: {fractions: [0.5, 1.5]}\n")[0]
     assert "settings.imbalance[0]: got 0.5" in problems(GOOD + "settings: {imbalance: [0.5]}\n")[0]
+    assert (
+        "settings.fractions: got 0.1: expected a list, such as [1.0]"
+        in problems(GOOD + "settings: {fractions: 0.1}\n")[0]
+    )
+    assert "protocol.ratios: got []: expected at least one entry" in problems(GOOD + "protocol: {ratios: []}\n")[0]
+    assert (
+        "protocol.classical: got True: expected keys with values" in problems(GOOD + "protocol: {classical: on}\n")[0]
+    )
     assert "did you mean 'fractions'" in problems(GOOD + "settings: {fraction: [0.5]}\n")[0]
     assert "protocol.classical.rotation: got 999" in problems(GOOD + "protocol: {classical: {rotation: 999}}\n")[0]
     assert problems(GOOD + "protocol: {classical: null, curve: [], classifier_seeds: 2}\n") == []
@@ -97,7 +105,7 @@ budget: {max_steps: -1}
         "b.yaml:4: generators[0]: no generator is called 'nois' (did you mean 'noise'?)",
         "b.yaml:6: generators[1].config.wdth: unknown key (did you mean 'width'?)",
         "b.yaml:8: generators[2].labels: vae is conditional and makes its own labels (leave this key out)",
-        "b.yaml:9: seeds: got []: list should have at least 1 item after validation, not 0",
+        "b.yaml:9: seeds: got []: expected at least one entry",
         "b.yaml:10: protocl: unknown key (did you mean 'protocol'?)",
         "b.yaml:11: budget.max_steps: got -1: expected greater than or equal to 1",
     ]

@@ -14,6 +14,14 @@ from benchbench.config.document import Document, Path_, read_document
 from benchbench.config.schema import BASELINE, Benchmark
 from benchbench.errors import BenchmarkFileError, PluginError, Problem
 
+# Pydantic's words for what a person writes as YAML.
+_EXPECTED = {
+    "list_type": "expected a list, such as [1.0]",
+    "model_type": "expected keys with values, such as {key: 1}",
+    "dict_type": "expected keys with values, such as {key: 1}",
+    "too_short": "expected at least one entry",
+}
+
 
 class Catalog(Protocol):
     """What is installed, as far as a benchmark file may name it."""
@@ -114,6 +122,7 @@ def _schema_problems(
             yield document.problem(path, "is missing")
         else:
             message = item["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+            message = _EXPECTED.get(item["type"], message)
             yield document.problem(path, f"got {_short(item['input'])}: {message[:1].lower()}{message[1:]}")
 
 
