@@ -20,6 +20,9 @@ from benchbench.types import Outcome, Output, Status
 # An absolute path's folders, up to its last part.
 FOLDERS = re.compile(r"(?<![\w.~])/(?:[^\s/'\":,;]+/)+")
 
+# Arms whose accuracies are recorded class by class too; those of the others are in the confusion matrices.
+BY_CLASS = ("real", "synthetic", "mixed")
+
 # What an arm's lift is measured from.
 BASES = {"mixed": "real", "classical": "real", "oversampled": "real", "classical_mixed": "classical"}
 
@@ -226,14 +229,19 @@ def _arm_records(
     yield Record(
         **where, metric="val_accuracy", value=meta["val"]["accuracy"], higher_is_better=True, n=len(work.dataset.val)
     )
-    for name, of_class in zip(work.dataset.classes, meta["test"]["per_class"], strict=True):
-        yield Record(**where, metric="accuracy", value=of_class, higher_is_better=True, class_name=name)
+    if arm.name in BY_CLASS and not _is_control(work, cell):
+        for name, of_class in zip(work.dataset.classes, meta["test"]["per_class"], strict=True):
+            yield Record(**where, metric="accuracy", value=of_class, higher_is_better=True, class_name=name)
     if "synthetic" in meta and not arm.augmented:
         own, held_out = meta["synthetic"]["accuracy"], work.inputs.metric_count
         yield Record(**where, metric="accuracy_on_synthetic", value=own, n=held_out)
         if arm.ratio is not None:
             mixed = (accuracy + arm.ratio * own) / (1 + arm.ratio)
             yield Record(**where, metric="accuracy_on_mixed", value=mixed, n=n + held_out)
+
+
+def _is_control(work: Workspace, cell: Cell) -> bool:
+    return cell.spec is not None and work.registry.is_control(cell.spec.name)
 
 
 def train_images(work: Workspace, cell: Cell, arm: Arm) -> int:
