@@ -105,7 +105,9 @@ def limits(intervals: Iterable[Interval], others: Sequence[float] = ()) -> tuple
 
 def decides(row: Row) -> bool:
     """Whether a panel's range must hold it: what is far beyond would squeeze the rest, and is shown as a number."""
-    return row.info.expected != "worst" and (row.info.role != "baseline" or row.info.name == BASELINE)
+    if row.info.role == "control":
+        return row.info.expected in ("best", "copied")  # the others are spoilt on purpose
+    return row.info.role != "baseline" or row.info.name == BASELINE
 
 
 def off_scale(axes: Axes, line: float, value: float, right: bool, color: str) -> None:
