@@ -13,7 +13,7 @@ from benchbench.types import Outcome, Status
 
 FD = Column("FD[x]", "FD[x]", False, "FD[x]", output="fd", features="x", distance=True)
 COPIED = Column("Copied[x]", "Copied[x]", False, "Copied[x]", output="memorized", features="x")
-SETTING = SettingInfo("full", "all training images", 1000, 100, 100, True)
+SETTING = SettingInfo("full", "all training images", 1000, True)
 SEEDS = (0, 1, 2, 3)
 
 

@@ -50,8 +50,8 @@ OF_CLASS = Column(
 METRICS = (FD, RECALL, COPIED, OF_CLASS)
 CLASSES = ("cat", "a|dog", "<b>")
 HOSTILE = ("a|b", "<script>", "[x](y)")
-FULL = SettingInfo("full", "all training images", 600, 200, 200, True)
-FEW = SettingInfo("fraction-0.2", "20 % of the training images", 120, 40, 40, False)
+FULL = SettingInfo("full", "all training images", 600, True)
+FEW = SettingInfo("fraction-0.2", "20 % of the training images", 120, False)
 TEST_IMAGES = 300
 CONFUSION = [[90, 10, 0], [0, 100, 0], [5, 5, 90]]
 

@@ -227,10 +227,9 @@ def _transfer_problems(document: Document, catalog: Catalog, path: Path_, spec: 
         yield document.problem(where, f"{spec['name']} is a control, which has no transfer track", "leave this key out")
         return
     settings = document.data.get("settings", {})
+    # What is no list is told as a fault of its own, and is not taken for a list of ones.
     parts = [settings.get(key, []) for key in ("fractions", "imbalance")] if isinstance(settings, dict) else [settings]
-    if all(
-        isinstance(part, list) and all(value == 1 for value in part) for part in parts
-    ):  # a faulty one is told as such
+    if all(isinstance(part, list) and all(value == 1 for value in part) for part in parts):
         yield document.problem(
             where,
             "there are no images besides those that the classifier has",

@@ -20,8 +20,6 @@ class SettingInfo:
         name: As in the records.
         text: One phrase.
         train_images: Real training images.
-        fewest: Of the smallest class.
-        most: Of the largest class.
         whole: Whether they are all there are; if not, every seed has a subset of its own.
         imbalance: The largest class over the smallest, as the setting has it.
     """
@@ -29,8 +27,6 @@ class SettingInfo:
     name: str
     text: str
     train_images: int
-    fewest: int
-    most: int
     whole: bool
     imbalance: float = 1.0
 

@@ -54,7 +54,6 @@ COSTS = (
 # Real images alone, otherwise treated: rows of their own, of the baseline's cell.
 TREATMENTS = {"classical": "real, classical augmentation", "oversampled": "real, oversampled"}
 
-
 # The baseline's learning curve by seed.
 Curves = Mapping[int, LearningCurve]
 
@@ -143,10 +142,8 @@ class _Aggregate:
         """One value a seed. The baseline has no synthetic images: beside the others' CAS stands its own accuracy."""
         if info.role == "baseline":
             arm = next((arm for arm, name in TREATMENTS.items() if name == info.name), "real")
-            if column.key == "cas":
-                return self.table.by_seed(BASELINE, "accuracy", arm)
-            if column.key == "lift":
-                return self.table.by_seed(BASELINE, "lift", arm)
+            if column.key in ("cas", "lift"):
+                return self.table.by_seed(BASELINE, column.metric, arm)
             return self.table.by_seed(info.name, column.metric, column.arm)
         ratio = self.ratios.get((info.name, column.arm or ""))
         return self.table.by_seed(info.name, column.metric, column.arm, ratio)

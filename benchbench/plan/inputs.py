@@ -19,7 +19,7 @@ from benchbench.downstream.sample_plan import SamplePlan, plan_samples
 from benchbench.plan.cells import Cell
 from benchbench.plan.settings import Setting
 from benchbench.store import Entry, Store, content_key
-from benchbench.types import Dataset, LabelledImages, ProbabilityModel
+from benchbench.types import Dataset, LabelledImages, LikelihoodModel, ProbabilityModel
 
 Inputs = dict[str, Any]
 
@@ -237,7 +237,7 @@ class StageInputs:
         """Whether the cell's generator may have an exact likelihood: not where labels come from a wrapper."""
         if cell.spec is None or cell.spec.labels is not None:
             return False
-        return hasattr(self.registry.get("generators", cell.spec.name).cls, "bits_per_dim")
+        return issubclass(self.registry.get("generators", cell.spec.name).cls, LikelihoodModel)
 
     def _classifier_inputs(self) -> Inputs:
         return {**self.plugin("classifiers", self.protocol.classifier), "steps": self.protocol.classifier_steps}

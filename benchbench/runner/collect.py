@@ -56,16 +56,8 @@ def collect_boards(work: Workspace, states: Sequence[CellState]) -> list[Board]:
 
 
 def _setting_info(work: Workspace, setting: Setting) -> SettingInfo:
-    counts = setting.of(work.dataset.train, work.benchmark.seeds[0]).class_counts
-    return SettingInfo(
-        setting.name,
-        setting.text,
-        int(counts.sum()),
-        int(counts.min()),
-        int(counts.max()),
-        setting.whole,
-        setting.imbalance,
-    )
+    images = len(setting.index(work.dataset.train, work.benchmark.seeds[0]))
+    return SettingInfo(setting.name, setting.text, images, setting.whole, setting.imbalance)
 
 
 def _curves(records: Sequence[Record]) -> dict[int, LearningCurve]:
@@ -187,7 +179,7 @@ def _of_result(
     elif result.stage == "sample":
         yield Record(**base, metric="sample_seconds", value=meta["seconds"], higher_is_better=False)
         yield Record(**base, metric="images_per_second", value=meta["images_per_second"], higher_is_better=True)
-    elif result.stage == "likelihood" and meta["bits_per_dim"] is not None:
+    elif result.stage == "likelihood":
         n = len(work.dataset.test)
         yield Record(**base, metric="bits_per_dim", value=meta["bits_per_dim"], higher_is_better=False, n=n)
     elif result.stage == "metric":

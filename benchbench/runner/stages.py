@@ -5,8 +5,9 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -152,8 +153,9 @@ class Stages:
     def _sampling_seed(self) -> int:
         return derive_seed(self.cell.seed, "sample")
 
+    @cached_property
     def samples(self) -> LabelledImages:
-        """The cell's samples."""
+        """The cell's samples; read, and checked against their checksum, once for all metrics and arms."""
         entry = self.sample()
         images, labels = load_array(entry.file("images.npy")), load_array(entry.file("labels.npy"))
         return LabelledImages(torch.from_numpy(images), torch.from_numpy(labels), self.train.classes)
@@ -174,12 +176,12 @@ class Stages:
             self._extractors[spec.name] = (extractor, str(entry.meta["weights"]))
         return self._extractors[spec.name]
 
-    def _features(self, images: Callable[[], Tensor], key: str, n: int, spec: PluginSpec) -> Features:
+    def _features(self, images: Tensor, key: str, n: int, spec: PluginSpec) -> Features:
         extractor, weights = self.extractor(spec)
 
         def make() -> Made:
             self.progress.enter(f"features {spec.name}")
-            return {"features.npy": array_bytes(extractor.extract(images(), self.work.device))}, {}
+            return {"features.npy": array_bytes(extractor.extract(images, self.work.device))}, {}
 
         entry = self.store.get_or_make("features", self.inputs.features(key, n, spec, weights), make)
         return np.asarray(load_array(entry.file("features.npy")), dtype=np.float32)
@@ -203,18 +205,18 @@ class Stages:
         n, test = self.inputs.metric_count, self.work.dataset.test
         extractor, _ = self.extractor(spec)
         real = compared(test, n)
-        other = self.held_out_samples() if self.cell.spec is not None else compared(self.work.dataset.val, n)
-        synthetic = self._features(lambda: other.images, self.inputs.compared(self.cell), n, spec)
+        other = self.held_out_samples if self.cell.spec is not None else compared(self.work.dataset.val, n)
+        synthetic = self._features(other.images, self.inputs.compared(self.cell), n, spec)
         train = None
         if "train" in metric.needs:
             copied = self.inputs.copied_from(self.cell)
-            train = self._features(lambda: copied.images, copied.fingerprint, len(copied), spec)
+            train = self._features(copied.images, copied.fingerprint, len(copied), spec)
         probabilities = None
         if "probabilities" in metric.needs:
             assert isinstance(extractor, ProbabilityModel)
             probabilities = extractor.probabilities(synthetic)
         return FeatureSets(
-            real=self._features(lambda: real.images, test.fingerprint, n, spec),
+            real=self._features(real.images, test.fingerprint, n, spec),
             synthetic=synthetic,
             real_labels=real.labels.numpy(),
             synthetic_labels=other.labels.numpy(),
@@ -223,17 +225,17 @@ class Stages:
             probabilities=probabilities,
         )
 
+    @cached_property
     def held_out_samples(self) -> LabelledImages:
         """The samples that no arm is trained on."""
-        return self.plan.of_held_out(self.samples())
+        return self.plan.of_held_out(self.samples)
 
     def likelihood(self) -> Entry:
-        """Bits per dimension of the test images, where the generator has an exact likelihood."""
+        """Bits per dimension of the test images; of generators that have an exact likelihood alone."""
 
         def make() -> Made:
             generator = self._fitted()
-            if not isinstance(generator, LikelihoodModel):
-                return {}, {"bits_per_dim": None}
+            assert isinstance(generator, LikelihoodModel)
             self.progress.enter("likelihood")
             context = SampleContext(derive_seed(self.cell.seed, "likelihood"), self.work.device)
             bits = generator.bits_per_dim(self.work.dataset.test, context)
@@ -288,11 +290,11 @@ class Stages:
         def make() -> Made:
             if arm.name == "agreement":
                 predictor, _ = self.real_classifier(arm.replicate)
-                return {}, {"synthetic": asdict(evaluate(predictor, self.held_out_samples()))}
+                return {}, {"synthetic": asdict(evaluate(predictor, self.held_out_samples))}
             if arm.name == "real":
                 predictor, curve = self.real_classifier(arm.replicate)
             else:
-                samples = None if self.cell.spec is None else self.samples()
+                samples = None if self.cell.spec is None else self.samples
                 data = training_set(arm, self.train, samples, self.plan, self.cell.seed)
                 self.progress.enter(f"classifier {arm.name}")
                 predictor, curve = self._train_classifier(data, arm)
@@ -303,7 +305,7 @@ class Stages:
     def _evaluations(self, predictor: Predictor) -> dict[str, Any]:
         tested = {"val": self.work.dataset.val, "test": self.work.dataset.test}
         if self.cell.spec is not None:
-            tested["synthetic"] = self.held_out_samples()
+            tested["synthetic"] = self.held_out_samples
         results: dict[str, Evaluation] = {name: evaluate(predictor, data) for name, data in tested.items()}
         return {name: asdict(result) for name, result in results.items()}
 
