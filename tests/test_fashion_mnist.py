@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
+from benchbench.datasets import _per_class as per_class
 from benchbench.datasets import fashion_mnist as module
 from benchbench.datasets._idx import idx_header, idx_sha256, read_idx
-from benchbench.datasets.fashion_mnist import CLASSES, FILES, FashionMnist, resample
+from benchbench.datasets._per_class import resample
+from benchbench.datasets.fashion_mnist import CLASSES, FILES, FashionMnist
 from benchbench.errors import DataError, DataMissingError
 from benchbench.types import Dataset
 
@@ -249,7 +251,7 @@ def test_resampling_keeps_flat_images_and_does_not_depend_on_blocks(monkeypatch)
     assert resample(flat, 16).equal(flat[:, :, :16, :16])
     images = torch.from_numpy(some((50, 1, 28, 28)))
     whole = resample(images, 16)
-    monkeypatch.setattr(module, "BLOCK", 7)
+    monkeypatch.setattr(per_class, "BLOCK", 7)
     assert resample(images, 16).equal(whole)
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor
 
 from benchbench.datasets._idx import Bytes, idx_sha256, read_idx
+from benchbench.datasets._per_class import Index, fits, resample, shuffled_by_class
 from benchbench.errors import DataError, DataMissingError
 from benchbench.hookspecs import hookimpl
 from benchbench.types import Config as BaseConfig
@@ -42,14 +40,6 @@ FILES = {
 FOLDERS = ("FashionMNIST/raw", "fashion-mnist", ".")
 SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
-# Fixed, so that every benchmark on Fashion-MNIST speaks of the same images.
-SPLIT_SEED = 0
-
-# Images that are resampled at once.
-BLOCK = 4096
-
-Index = npt.NDArray[np.int64]
-
 
 class FashionMnist(DatasetSource):
     """Fashion-MNIST (Xiao, Rasul & Vollgraf 2017): ten classes, 6,000 training and 1,000 test images of each.
@@ -76,11 +66,7 @@ class FashionMnist(DatasetSource):
 
         @model_validator(mode="after")
         def _fits(self) -> Self:
-            wanted = (self.train_per_class or 1) + self.val_per_class
-            if wanted > TRAIN_PER_CLASS:
-                raise ValueError(
-                    f"train_per_class + val_per_class is {wanted}, but there are {TRAIN_PER_CLASS} images a class"
-                )
+            fits(self.train_per_class, self.val_per_class, TRAIN_PER_CLASS)
             return self
 
     def load(self, data_dir: Path) -> Dataset:
@@ -92,7 +78,7 @@ class FashionMnist(DatasetSource):
         """
         images, labels, test_images, test_labels = _read(_find(data_dir))
         config = self.config
-        order, test_order = _shuffled_by_class(labels), _shuffled_by_class(test_labels)
+        order, test_order = (shuffled_by_class(each, len(CLASSES)) for each in (labels, test_labels))
         end = None if config.train_per_class is None else config.val_per_class + config.train_per_class
         return Dataset(
             self.name,
@@ -136,33 +122,11 @@ def _read(paths: Mapping[str, Path]) -> list[Bytes]:
     return arrays
 
 
-def _shuffled_by_class(labels: Bytes) -> Index:
-    """The positions of each class's images ``(10, n)``, in an order that never changes.
-
-    RandomState's streams are frozen by numpy; those of the newer generators may change with a release.
-    """
-    random = np.random.RandomState(SPLIT_SEED)
-    return np.stack([random.permutation(np.flatnonzero(labels == label)) for label in range(len(CLASSES))])
-
-
 def _take(images: Bytes, labels: Bytes, order: Index, size: int) -> LabelledImages:
     """The images at all positions in ``order``, in the order of publication."""
     index = np.sort(order, axis=None)
     pixels, classes = torch.from_numpy(images[index][:, None]), torch.from_numpy(labels[index].astype(np.int64))
     return LabelledImages(pixels if size == SIZE else resample(pixels, size), classes, CLASSES)
-
-
-def resample(images: Tensor, size: int) -> Tensor:
-    """``uint8 (N, C, H, W)`` to ``(N, C, size, size)``, which is smaller.
-
-    torch's bilinear kernel with antialiasing (a triangle as wide as two output pixels), in float32, rounded to the
-    nearest level, halves to even.
-    """
-    blocks = images.split(BLOCK)  # so that the whole dataset never stands there as floats
-    kernel = partial(
-        torch.nn.functional.interpolate, size=(size, size), mode="bilinear", align_corners=False, antialias=True
-    )
-    return torch.cat([kernel(block.float()).round_().clamp_(0, 255).to(torch.uint8) for block in blocks])
 
 
 @hookimpl

@@ -1,0 +1,135 @@
+"""One's own images from an npz file of arrays."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field
+
+from benchbench.datasets._carve import SPLITS, Shares, carved
+from benchbench.errors import DataError, DataMissingError
+from benchbench.hookspecs import hookimpl
+from benchbench.types import Dataset, DatasetSource, LabelledImages
+
+# Unpacked bytes that an archive may declare: 64 GiB is no dataset that fits this framework's memory.
+LARGEST = 2**36
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+class Npz(DatasetSource):
+    """Arrays ``images`` and ``labels``, divided class by class; or ``train_images``, ``train_labels`` and so on.
+
+    The second form is MedMNIST's (Yang 2023): ``train_``, ``test_`` and perhaps ``val_``, which is else carved out of
+    train. Images are ``uint8 (N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)``, C = 1 or 3; labels are whole numbers
+    ``(N,)`` or ``(N, 1)`` from 0. ``arr_0`` and ``arr_1`` may stand for ``images`` and ``labels``. An array ``classes``
+    of strings, where there is one, names the classes.
+    """
+
+    name = "npz"
+
+    class Config(Shares):
+        """Which file, and how it is divided."""
+
+        # a place, not a setting: left out of content keys, which take the images' fingerprint instead
+        path: str = Field("images.npz", exclude=True, description="The file; relative to the data folder, or absolute.")
+
+    def load(self, data_dir: Path) -> Dataset:
+        """Read the arrays and divide them.
+
+        Raises:
+            DataMissingError: If there is no such file.
+            DataError: If it is no npz file, holds objects, or its arrays are of another form.
+        """
+        path = data_dir / Path(self.config.path).expanduser()
+        if not path.is_file():
+            raise DataMissingError(
+                f"dataset 'npz': there is no file {path}; give its place as the dataset's config key 'path', or say "
+                "with --data-dir where it is"
+            )
+        arrays = _read(path)
+        splits = _splits(arrays, path)
+        return carved(self.name, splits, self.config)
+
+
+def _read(path: Path) -> Arrays:
+    """All arrays of the file; nothing is unpickled."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            declared = sum(member.file_size for member in archive.infolist())
+        if declared > LARGEST:
+            raise DataError(f"{path}: declares {declared} bytes of arrays, expected at most {LARGEST}")
+        with np.load(path, allow_pickle=False) as found:
+            return {name: found[name] for name in found.files}
+    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError, NotImplementedError) as error:
+        raise DataError(
+            f"{path}: cannot be read ({error}), expected an npz file of plain arrays; write it with "
+            "numpy.savez_compressed(path, images=images, labels=labels)"
+        ) from error
+
+
+def _splits(arrays: Arrays, path: Path) -> dict[str, LabelledImages]:
+    """The splits that the file has, or all of it as ``train`` alone."""
+    named = {split: (f"{split}_images", f"{split}_labels") for split in SPLITS}
+    found = {split: keys for split, keys in named.items() if any(key in arrays for key in keys)}
+    if not found:
+        found = {"train": ("images", "labels") if "images" in arrays else ("arr_0", "arr_1")}
+    elif not {"train", "test"} <= found.keys():
+        raise DataError(f"{path}: has {', '.join(found)} images, expected train_images and test_images at least")
+    for key in (key for keys in found.values() for key in keys):
+        if key not in arrays:
+            held = ", ".join(sorted(arrays)) or "nothing"
+            raise DataError(f"{path}: has no array {key!r}; it has {held}; expected 'images' and 'labels'")
+    labels = {split: _labels(arrays[keys[1]], f"{path}: {keys[1]}") for split, keys in found.items()}
+    classes = _classes(arrays, labels, path)
+    return {
+        split: LabelledImages(_images(arrays[keys[0]], f"{path}: {keys[0]}"), labels[split], classes)
+        for split, keys in found.items()
+    }
+
+
+def _classes(arrays: Arrays, labels: Mapping[str, torch.Tensor], path: Path) -> tuple[str, ...]:
+    count = 1 + max(int(each.max()) if len(each) else -1 for each in labels.values())
+    if "classes" not in arrays:
+        return tuple(str(label) for label in range(count))
+    names = tuple(str(name) for name in arrays["classes"].ravel())
+    if len(names) < count or len(set(names)) != len(names):
+        raise DataError(f"{path}: names {len(set(names))} different classes, but has labels up to {count - 1}")
+    return names
+
+
+def _images(array: npt.NDArray[Any], who: str) -> torch.Tensor:
+    """``uint8 (N, C, H, W)``, from any of the three layouts."""
+    if array.dtype != np.uint8:
+        raise DataError(f"{who}: got {array.dtype}, expected uint8 in 0..255; convert it on purpose, knowing its range")
+    if array.ndim == 3:
+        array = array[:, None]
+    elif array.ndim == 4 and array.shape[-1] in (1, 3) and array.shape[1] not in (1, 3):
+        array = array.transpose(0, 3, 1, 2)
+    if array.ndim != 4 or array.shape[1] not in (1, 3) or 0 in array.shape:
+        raise DataError(f"{who}: got shape {array.shape}, expected (N, H, W), (N, H, W, C) or (N, C, H, W), C = 1 or 3")
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def _labels(array: npt.NDArray[Any], who: str) -> torch.Tensor:
+    """``int64 (N,)``."""
+    if array.dtype.kind not in "iu" or array.ndim not in (1, 2):
+        raise DataError(f"{who}: got {array.dtype} {array.shape}, expected whole numbers (N,) or (N, 1)")
+    if array.ndim == 2 and array.shape[1] != 1:
+        raise DataError(f"{who}: got shape {array.shape}, expected one label an image: (N,) or (N, 1)")
+    if array.size and not 0 <= int(array.min()) <= int(array.max()) < 100_000:
+        raise DataError(f"{who}: got {array.min()}..{array.max()}, expected labels counted from 0")
+    return torch.from_numpy(array.ravel().astype(np.int64))
+
+
+@hookimpl
+def benchbench_datasets() -> Sequence[type[DatasetSource]]:
+    """Bring npz files."""
+    return [Npz]
