@@ -1,0 +1,233 @@
+"""One's own images from folders and zips: read the same, refused by name, and never leading out of the archive."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import stat
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from benchbench.datasets import _folders
+from benchbench.datasets._folders import folder_identity, read_image_folder
+from benchbench.datasets.imagefolder import ImageFolder
+from benchbench.errors import DataError, DataMissingError
+from benchbench.types import Dataset
+
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def png(width: int = 8, height: int = 8, mode: str = "RGB") -> bytes:
+    image = Image.fromarray(RANDOM.integers(0, 256, (height, width, 3), dtype=np.uint8))
+    image = image.convert("I").convert(mode) if mode.startswith("I") else image.convert(mode)
+    buffer = io.BytesIO()
+    image.save(buffer, "png")
+    return buffer.getvalue()
+
+
+def pool(count: int = 6, classes: tuple[str, ...] = ("cat", "dog")) -> dict[str, bytes]:
+    return {f"{kind}/{number}.png": png() for kind in classes for number in range(count)}
+
+
+def as_folder(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def as_zip(path: Path, files: dict[str, bytes]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def load(path: Path, **config: object) -> Dataset:
+    return ImageFolder(ImageFolder.Config.model_validate({"path": str(path), **config})).load(Path("nowhere"))
+
+
+def test_a_folder_a_zip_and_a_wrapped_zip_are_the_same_dataset(tmp_path):
+    files = pool()
+    places = [
+        as_folder(tmp_path / "folder", files),
+        as_zip(tmp_path / "plain.zip", files),
+        as_zip(tmp_path / "wrapped.zip", {f"pets/{name}": content for name, content in files.items()}),
+    ]
+    found = [load(place) for place in places]
+    assert len({data.fingerprint for data in found}) == 1
+    assert found[0].classes == ("cat", "dog")
+    pixels = {np.asarray(Image.open(io.BytesIO(content))).transpose(2, 0, 1).tobytes() for content in files.values()}
+    parts = (found[0].train, found[0].val, found[0].test)
+    assert {image.numpy().tobytes() for part in parts for image in part.images} == pixels
+    assert [part.class_counts.tolist() for part in parts] == [[4, 4], [1, 1], [1, 1]]
+
+
+def test_splits_are_taken_as_they_are(tmp_path):
+    as_folder(tmp_path, {f"train/{name}": content for name, content in pool(5).items()})
+    as_folder(tmp_path, {f"valid/{name}": content for name, content in pool(2).items()})
+    as_zip(tmp_path / "test.zip", pool(3))
+    data = load(tmp_path)
+    assert [len(part) for part in (data.train, data.val, data.test)] == [10, 4, 6]
+
+
+def test_a_missing_val_is_carved_out_of_train(tmp_path):
+    as_folder(
+        tmp_path, {f"{split}/{name}": content for split in ("train", "test") for name, content in pool(5).items()}
+    )
+    data = load(tmp_path, val_share=0.4)
+    assert [len(part) for part in (data.train, data.val, data.test)] == [6, 4, 10]
+
+
+def test_what_is_no_image_is_passed_over(tmp_path):
+    clutter = {"cat/.hidden.png": b"?", "cat/notes.txt": b"?", "__MACOSX/cat/1.png": b"?", ".git/x/1.png": b"?"}
+    assert load(as_zip(tmp_path / "a.zip", pool() | clutter)).classes == ("cat", "dog")
+    assert load(as_folder(tmp_path / "b", pool() | {k: v for k, v in clutter.items() if k[0] != "_"})).classes == (
+        "cat",
+        "dog",
+    )
+
+
+@pytest.mark.parametrize(("modes", "channels"), [(("L", "1"), 1), (("L", "RGB"), 3), (("P", "RGBA"), 3), (("LA",), 1)])
+def test_channels_follow_the_images(tmp_path, modes, channels):
+    files = {f"a/{number}.png": png(mode=modes[number % len(modes)]) for number in range(4)}
+    assert read_image_folder([as_folder(tmp_path, files)], "test").shape == (channels, 8, 8)
+
+
+def test_grey_and_colour_splits_meet_in_colour(tmp_path):
+    as_folder(tmp_path, {f"train/{name}": content for name, content in pool(5).items()})
+    as_folder(tmp_path, {f"test/{kind}/{n}.png": png(mode="L") for kind in ("cat", "dog") for n in range(2)})
+    assert load(tmp_path).test.shape == (3, 8, 8)
+
+
+def test_size_crops_to_the_central_square_and_resizes(tmp_path):
+    image = np.zeros((8, 16, 3), dtype=np.uint8)
+    image[:, 4:12] = 200  # the central square
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "png")
+    found = read_image_folder([as_folder(tmp_path, {"a/1.png": buffer.getvalue(), "a/2.png": png(9, 20)})], "test", 4)
+    assert found.shape == (3, 4, 4)
+    assert found.images[0].eq(200).all()
+
+
+def huge_header() -> bytes:
+    """A PNG that says it is 60,000 pixels wide and high."""
+    content = bytearray(png())
+    content[16:24] = (60_000).to_bytes(4, "big") * 2
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"notes.txt": b"?"}, "got no image"),
+        (pool() | {"emu/notes.txt": b"?"}, r"no image of the classes \['emu'\]"),
+        (pool() | {"cat/x.png": png(9, 7)}, r"images of 2 sizes: 8x8 \(12, as .*9x7 \(1, as .*x\.png\).*'size'"),
+        (pool() | {"cat/x.png": png()[:60], "dog/y.png": b""}, r"2 of 14 images cannot be read: .*x\.png .*y\.png"),
+        (pool() | {"cat/x.png": huge_header()}, r"1 of 13 images cannot be read"),
+        (pool() | {"cat/x.png": png(mode="I;16")}, "more than 8 bits"),
+        (pool(2), r"2 of 2 classes have too few images .*'cat' 2"),
+    ],
+)
+def test_faults_are_named(tmp_path, files, words):
+    with pytest.raises(DataError, match=words):
+        load(as_folder(tmp_path / "own", files))
+
+
+def test_splits_with_other_classes_are_refused(tmp_path):
+    as_folder(tmp_path, {f"train/{name}": content for name, content in pool(4, ("cat", "dog", "emu")).items()})
+    as_folder(tmp_path, {f"test/{name}": content for name, content in pool(2).items()})
+    with pytest.raises(DataError, match=r"test: has no image of 1 classes .*\(emu\)"):
+        load(tmp_path)
+
+
+def test_a_missing_place_is_named_with_the_layout(tmp_path):
+    with pytest.raises(DataMissingError, match=r"there is no .*images, expected .*<class>/<image>.*--data-dir"):
+        ImageFolder(ImageFolder.Config()).load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["../cat/1.png", "cat/../../1.png", "/cat/1.png", "C:/cat/1.png", "cat\\..\\..\\1.png"]
+)
+def test_zips_that_lead_elsewhere_are_refused(tmp_path, name):
+    with pytest.raises(DataError, match="a path that leads out of it"):
+        load(as_zip(tmp_path / "a.zip", pool() | {name: png()}))
+
+
+def test_links_in_zips_are_refused(tmp_path):
+    path = as_zip(tmp_path / "a.zip", pool())
+    with zipfile.ZipFile(path, "a") as archive:
+        member = zipfile.ZipInfo("cat/link.png")
+        member.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(member, "/etc/passwd")
+    with pytest.raises(DataError, match=r"holds a link, 'cat/link\.png'"):
+        load(path)
+
+
+@pytest.mark.parametrize(("bound", "words"), [("LARGEST_FILE", "a file of"), ("LARGEST_TOTAL", "declares|images take")])
+def test_bombs_are_refused_before_they_are_unpacked(tmp_path, monkeypatch, bound, words):
+    monkeypatch.setattr(_folders, bound, 100)
+    with pytest.raises(DataError, match=words):
+        load(as_zip(tmp_path / "a.zip", pool()))
+
+
+def test_identity_follows_the_content_and_not_the_place(tmp_path):
+    files = pool()
+    one, two = as_zip(tmp_path / "a.zip", files), tmp_path / "elsewhere" / "b.zip"
+    two.parent.mkdir()
+    two.write_bytes(one.read_bytes())
+    assert folder_identity([one]) == folder_identity([two])
+    folder = as_folder(tmp_path / "c", files)
+    before = folder_identity([folder])
+    (folder / "cat" / "0.png").write_bytes(png(20, 20))
+    assert folder_identity([folder]) != before
+
+
+def test_a_changed_folder_is_read_again(tmp_path):
+    folder = as_folder(tmp_path / "own", pool())
+    before = load(folder).fingerprint
+    as_folder(folder, {"cat/new.png": png()})
+    assert load(folder).fingerprint != before
+
+
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(position=st.integers(0, 10_000), value=st.integers(1, 255), cut=st.booleans(), whole=st.booleans())
+def test_damaged_zips_and_images_give_a_dataset_or_a_named_error(tmp_path, position, value, cut, whole):
+    raw = bytearray(ORIGINAL if whole else ONE)
+    position %= len(raw)
+    raw[position] ^= value
+    damaged = bytes(raw[:position] if cut else raw)
+    place = tmp_path / "a.zip"
+    if whole:
+        place.write_bytes(damaged)
+    else:
+        as_zip(place, {**SMALL, "cat/0.png": damaged})
+    with contextlib.suppress(DataError):
+        read_image_folder([place], "test")
+
+
+SMALL = pool(3)
+ONE = SMALL["cat/0.png"]
+
+
+def _zipped() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in SMALL.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+ORIGINAL = _zipped()
