@@ -120,6 +120,29 @@ def test_the_example_dataset_reads_a_folder_of_images(tmp_path: Path) -> None:
     assert "nowhere/my-images/train is missing" in missing.stderr
 
 
+def test_readmes_own_images_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images of several sizes, one folder a class; the budget alone is reduced."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    for place, kind in enumerate(("rose", "tulip")):
+        folder = tmp_path / "flowers" / kind
+        folder.mkdir(parents=True)
+        for index in range(30):
+            pixels = rng.integers(0, 100, (36 + index % 3, 40, 3), dtype=np.uint8)
+            pixels[..., place] += 120
+            Image.fromarray(pixels).save(folder / f"{index}.jpg")
+    text = (ROOT / "README.md").read_text().split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "flowers.yaml").write_text(text)
+    quick = ["--set", "budget.max_steps=2", "--set", "protocol.classifier_steps=2", "--set", "protocol.curve=[]"]
+    quick += ["--set", "protocol.features=[{name: domain, config: {steps: 10}}]", "--seeds", "1"]
+    quick += ["--set", "generators=[{name: vae, config: {width: 8}}, real_holdout]"]
+    done = benchbench(tmp_path, "run", "flowers.yaml", "--data-dir", ".", *quick)
+    assert done.returncode == 0, done.stdout + done.stderr
+    dataset = json.loads((tmp_path / "reports/flowers/manifest.json").read_text())["dataset"]
+    assert dataset["image_shape"] == [3, 32, 32]
+    assert dataset["classes"] == ["rose", "tulip"]
+
+
 def test_the_example_generator_conforms(tmp_path: Path) -> None:
     done = benchbench(tmp_path, "check", str(ROOT / "docs/examples/blend.py"))
     assert done.returncode == 0, done.stdout + done.stderr
