@@ -140,7 +140,7 @@ def _check_member(member: zipfile.ZipInfo, place: Path, who: str) -> None:
     """Refuse what no program that packs images writes."""
     path = PurePosixPath(member.filename.replace("\\", "/"))
     fault = None
-    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+    if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]):
         fault = "a path that leads out of it"
     elif stat.S_ISLNK(member.external_attr >> 16):
         fault = "a link"
@@ -160,12 +160,15 @@ def _is_image(path: PurePath) -> bool:
 
 def _decode(files: Sequence[_File], who: str, size: int | None) -> torch.Tensor:
     """All images as one tensor; those that cannot be read are collected and named together."""
-    images, faults = [], []
+    images, faults, total = [], [], 0
     for file in files:
         try:
             images.append(_pixels(file.read, size))
+            total += images[-1].nbytes
         except _BadImageError as error:
             faults.append(f"{file.name} ({error})")
+        if total > LARGEST_TOTAL:  # before memory is full
+            raise DataError(f"{who}: the images take over {LARGEST_TOTAL} bytes; set the config key 'size'")
     if faults:
         raise DataError(
             f"{who}: {len(faults)} of {len(files)} images cannot be read: {'; '.join(faults[:3])}; mend or remove them"
@@ -173,8 +176,6 @@ def _decode(files: Sequence[_File], who: str, size: int | None) -> torch.Tensor:
     _same_size(files, images, who)
     if len({image.ndim for image in images}) > 1:
         images = [image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2) for image in images]
-    if len(images) * images[0].size > LARGEST_TOTAL:
-        raise DataError(f"{who}: {len(images)} images take over {LARGEST_TOTAL} bytes; set the config key 'size'")
     stacked = np.stack(images)
     return torch.from_numpy(stacked[:, None] if stacked.ndim == 3 else stacked.transpose(0, 3, 1, 2).copy())
 
