@@ -176,6 +176,13 @@ def test_links_in_zips_are_refused(tmp_path):
         load(path)
 
 
+def test_a_member_without_a_name_is_passed_over(tmp_path):
+    path = as_zip(tmp_path / "a.zip", pool())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(zipfile.ZipInfo(""), b"?")
+    assert load(path).classes == ("cat", "dog")
+
+
 @pytest.mark.parametrize(("bound", "words"), [("LARGEST_FILE", "a file of"), ("LARGEST_TOTAL", "declares")])
 def test_bombs_are_refused_before_they_are_unpacked(tmp_path, monkeypatch, bound, words):
     monkeypatch.setattr(_folders, bound, 100)
