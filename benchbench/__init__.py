@@ -31,12 +31,14 @@ if TYPE_CHECKING:
         Gan,
         GanConfig,
         Learner,
+        LearnerStep,
         LoopResult,
         NonSaturatingStep,
         Players,
         TrainStep,
         augment,
         fit_loop,
+        place,
         sample_in_blocks,
         to_float,
         to_uint8,
@@ -70,8 +72,8 @@ _HOMES = {
     ),
     "benchbench.seeding": "derive_seed numpy_generator torch_generator",
     "benchbench.training": (
-        "Ema Gan GanConfig Learner LoopResult NonSaturatingStep Players TrainStep augment fit_loop sample_in_blocks "
-        "to_float to_uint8"
+        "Ema Gan GanConfig Learner LearnerStep LoopResult NonSaturatingStep Players TrainStep augment fit_loop place "
+        "sample_in_blocks to_float to_uint8"
     ),
     "benchbench.types": (
         "Augmentation Classifier Config Dataset DatasetSource Executor FeatureExtractor FeatureSets FitContext "
@@ -104,6 +106,7 @@ __all__ = [
     "LabelledImages",
     "LatentDecoder",
     "Learner",
+    "LearnerStep",
     "LoopResult",
     "Metric",
     "MultiScaleFlow",
@@ -124,6 +127,7 @@ __all__ = [
     "hookimpl",
     "init_weights",
     "numpy_generator",
+    "place",
     "sample_in_blocks",
     "size_ladder",
     "to_float",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -77,16 +77,16 @@ def bits_per_dim(log_density: Tensor, dims: int, levels: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class FlowStep:
+class FlowStep(bb.LearnerStep[bb.MultiScaleFlow]):
     """One step of maximum likelihood.
 
     Attributes:
-        learner: The network, its optimizer and its average, which samples.
+        exact: A likelihood is a small difference of large numbers: no bfloat16.
         generator: The source of the dequantisation noise.
         config: The plugin's.
     """
 
-    learner: bb.Learner[bb.MultiScaleFlow]
+    exact: ClassVar[bool] = True
     generator: torch.Generator
     config: Flow.Config
 
@@ -99,14 +99,6 @@ class FlowStep:
         loss = bits_per_dim(log_density, x[0].numel(), config.levels).mean()
         self.learner.descend(loss, index, total)
         return {"bits_per_dim": loss.detach()}
-
-    def state_dict(self) -> dict[str, Any]:
-        """That of the learner."""
-        return self.learner.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore ``state_dict``."""
-        self.learner.load_state_dict(state)
 
 
 class Flow(bb.Generator):

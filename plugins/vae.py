@@ -72,6 +72,7 @@ class VaeNetwork(nn.Module):
 
     def __init__(self, shape: tuple[int, int, int], num_classes: int, latent: int, width: int, embedding: int) -> None:
         super().__init__()
+        self.latent, self.num_classes = latent, num_classes
         extra = embedding if num_classes else 0
         self.body = bb.Downsampler(shape, width, norm=_norm)
         self.hidden = nn.Linear(self.body.out_features + extra, 4 * width)
@@ -89,6 +90,13 @@ class VaeNetwork(nn.Module):
     def decode(self, code: Tensor, labels: Tensor) -> Tensor:
         """Codes ``(B, Z)`` to the decoder's mean, ``(B, C, H, W)`` in (-1, 1)."""
         return torch.tanh(self.decoder(_beside(code, self.decoder_label, labels)))
+
+    @torch.no_grad()
+    def probe(self, count: int) -> Tensor:
+        """Means at ``count`` fixed draws from the prior, classes in turn: ``float (count, C, H, W)``."""
+        where = next(self.parameters()).device
+        code = torch.randn(count, self.latent, generator=bb.torch_generator(0, "vae", "probe")).to(where)
+        return self.decode(code, torch.arange(count, device=where) % max(1, self.num_classes))
 
     def forward(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """A reconstruction from one posterior draw, and the posterior's divergence from the prior ``(B,)``."""
@@ -109,34 +117,28 @@ def _norm(channels: int) -> nn.Module:
 
 
 @dataclass(frozen=True)
-class VaeStep:
+class VaeStep(bb.LearnerStep[VaeNetwork]):
     """One step on the negative evidence lower bound at the optimal sigma.
 
     Attributes:
-        learner: The network, its optimizer and its average, which samples.
         generator: The source of the posterior draws.
         config: The plugin's.
     """
 
-    learner: bb.Learner[VaeNetwork]
     generator: torch.Generator
     config: Vae.Config
 
     def step(self, images: Tensor, labels: Tensor, index: int, total: int) -> Mapping[str, Tensor]:
         """One step; returns the loss and the divergence in nats a sub-pixel and nats."""
         mean, divergence = self.learner.network(images, labels, self.generator)
-        kl = divergence.mean()
+        mean, kl = mean.float(), divergence.float().mean()
         loss = (optimal_gaussian_nll(images, mean) + self.config.beta * kl) / images[0].numel()
         self.learner.descend(loss, index, total)
         return {"loss": loss.detach(), "kl": kl.detach()}
 
-    def state_dict(self) -> dict[str, Any]:
-        """That of the learner."""
-        return self.learner.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore ``state_dict``."""
-        self.learner.load_state_dict(state)
+    def probe(self, count: int) -> Tensor:
+        """``float (count, C, H, W)``: the averaged decoder at draws from the prior, classes in turn."""
+        return self.learner.averaged.probe(count)
 
 
 class Vae(bb.Generator):
@@ -185,7 +187,7 @@ class Vae(bb.Generator):
         bb.init_weights(self.network, bb.torch_generator(ctx.seed, "vae", "init"))
         config = self.config
         learner = bb.Learner(
-            self.network.to(ctx.device),
+            bb.place(self.network, ctx),
             learning_rate=config.learning_rate,
             weight_decay=config.weight_decay,
             ema_decay=config.ema_decay,

@@ -35,6 +35,17 @@ def test_timeout_and_threads_change_nothing(finished: Bench) -> None:
     assert to_compute(finished, "--set", "limits.timeout=77", "--set", "limits.threads=2") == {}
 
 
+def test_memory_format_and_compilation_change_nothing(finished: Bench) -> None:
+    assert to_compute(finished, "--set", "compute.channels_last=false", "--set", "compute.compile=true") == {}
+
+
+def test_a_precision_that_is_named_trains_again_and_leaves_the_ruler(finished: Bench) -> None:
+    missing = to_compute(finished, "--set", "compute.precision=bf16")
+    assert {"fit", "sample", "fd domain", "synthetic"} <= missing["toy-seed0"]
+    assert "real" in missing["real-seed0"]
+    assert "fd domain" not in missing["real-seed0"]  # features of real images, in an extractor that stays
+
+
 def test_writing_out_a_default_changes_nothing(finished: Bench) -> None:
     assert to_compute(finished, "--set", "generators[0].config.weight=0.5") == {}
 

@@ -160,6 +160,25 @@ class BudgetSpec(_Model):
     max_seconds: float | None = Field(None, gt=0, allow_inf_nan=False)
 
 
+Switch = Literal["auto"] | bool
+
+
+class ComputeSpec(_Model):
+    """How training is computed; ``auto`` goes by the device (see :func:`benchbench.training.acceleration.resolve`).
+
+    Attributes:
+        precision: ``bf16`` is mixed precision. The one field that is part of content keys, unless it is ``auto``.
+        channels_last: Memory format NHWC.
+        compile: ``torch.compile``.
+        cuda_graphs: Replayed CUDA graphs, of compiled networks.
+    """
+
+    precision: Literal["auto", "f32", "bf16"] = "auto"
+    channels_last: Switch = "auto"
+    compile: Switch = "auto"
+    cuda_graphs: Switch = "auto"
+
+
 class Limits(_Model):
     """What a cell's process may use; not part of any content key.
 
@@ -185,6 +204,7 @@ class Benchmark(_Model):
         settings: How much of the training images is used.
         protocol: How rows are scored.
         budget: Training allowed.
+        compute: How training is computed.
         limits: What a process may use.
     """
 
@@ -196,4 +216,5 @@ class Benchmark(_Model):
     settings: SettingsSpec = Field(default_factory=SettingsSpec)
     protocol: Protocol = Field(default_factory=Protocol)
     budget: BudgetSpec = Field(default_factory=BudgetSpec)
+    compute: ComputeSpec = Field(default_factory=ComputeSpec)
     limits: Limits = Field(default_factory=Limits)

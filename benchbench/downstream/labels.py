@@ -110,6 +110,9 @@ class PerClass(Generator):
                 log=lambda phase, step, total, values, at=label: ctx.log(  # type: ignore[misc]
                     phase, at * total + step, classes * total, values
                 ),
+                note=lambda step, kind, message, at=label: ctx.note(  # type: ignore[misc]
+                    step, kind, f"class {train.classes[at]}: {message}"
+                ),
             )
             facts.append(model.fit(train.of_class(label), part) or {})
             self.models.append(model)
@@ -196,7 +199,8 @@ class PseudoLabel(Generator):
         """Fit the model on all images, and the labeller on the same ones."""
         facts = self.model.fit(train, ctx)
         seed = derive_seed(ctx.seed, "labeller")
-        part = FitContext(seed, ctx.device, torch_generator(seed, "fit", device=ctx.device), log=ctx.log)
+        generator = torch_generator(seed, "fit", device=ctx.device)
+        part = FitContext(seed, ctx.device, generator, log=ctx.log, note=ctx.note, compute=ctx.compute)
         self.labeller = self.classifier.train(train, self.steps, part)
         self._labeller_state = self.labeller.state_dict()
         return facts

@@ -82,6 +82,12 @@ class StageInputs:
     def _arms_code(self) -> str:
         return modules_digest("benchbench.downstream.arms", "benchbench.downstream.sample_plan")
 
+    @cached_property
+    def _precision(self) -> Inputs:
+        """The precision of training where the file names one; ``auto`` leaves it to the device, which is in no key."""
+        precision = self.benchmark.compute.precision
+        return {} if precision == "auto" else {"precision": precision}
+
     def plugin(self, kind: str, spec: PluginSpec) -> Inputs:
         """Name, source and resolved config of a plugin: defaults written out, so they may change safely.
 
@@ -164,6 +170,7 @@ class StageInputs:
             "budget": self.benchmark.budget.model_dump(mode="json"),
             "code": self._code,
             "labels": spec.labels,
+            **self._precision,
         }
         if spec.labels is not None:
             inputs["labels_code"] = self._labels_code
@@ -240,7 +247,8 @@ class StageInputs:
         return issubclass(self.registry.get("generators", cell.spec.name).cls, LikelihoodModel)
 
     def _classifier_inputs(self) -> Inputs:
-        return {**self.plugin("classifiers", self.protocol.classifier), "steps": self.protocol.classifier_steps}
+        steps = self.protocol.classifier_steps
+        return {**self.plugin("classifiers", self.protocol.classifier), "steps": steps, **self._precision}
 
     def real_classifier(self, cell: Cell, replicate: int) -> Inputs:
         """Training the downstream classifier on the cell's real training images."""

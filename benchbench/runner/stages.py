@@ -30,9 +30,11 @@ from benchbench.store import Entry, content_key, weights_digest
 from benchbench.store.files import array_bytes, load_array, load_state, state_bytes
 from benchbench.store.store import Made
 from benchbench.training import augment
+from benchbench.training.acceleration import resolve
 from benchbench.types import (
     Budget,
     Classifier,
+    Compute,
     FeatureExtractor,
     FeatureSets,
     FitContext,
@@ -72,7 +74,18 @@ class Stages:
     def _context(self, seed: int, **extra: Any) -> FitContext:
         device = self.work.device
         generator = torch_generator(seed, "fit", device=device)
-        return FitContext(seed, device, generator, log=self.progress.step, **extra)
+        return FitContext(seed, device, generator, **{"log": self.progress.step, "compute": self._compute, **extra})
+
+    @cached_property
+    def _compute(self) -> Compute:
+        wanted = self.inputs.benchmark.compute
+        return resolve(
+            self.work.device,
+            precision=wanted.precision,
+            channels_last=wanted.channels_last,
+            compiled=wanted.compile,
+            cuda_graphs=wanted.cuda_graphs,
+        )
 
     def _classifier(self) -> Classifier:
         classifier: Classifier = self.work.make("classifiers", self.inputs.protocol.classifier)
@@ -112,7 +125,19 @@ class Stages:
         before = checkpoint.seconds_before()
         deadline = None if budget.max_seconds is None else time.monotonic() + budget.max_seconds - before
         generator = self._generator()
-        context = self._context(self.cell.seed, budget=budget, deadline=deadline, checkpoint=checkpoint)
+        curve: list[dict[str, float]] = []
+        notes: list[dict[str, int | str]] = []
+
+        def log(phase: str, step: int, total: int, values: Mapping[str, float]) -> None:
+            self.progress.step(phase, step, total, values)
+            curve.append({"step": step, **{name: float(value) for name, value in values.items()}})
+
+        def note(step: int, kind: str, message: str) -> None:
+            notes.append({"step": step, "kind": kind, "message": message})
+
+        context = self._context(
+            self.cell.seed, budget=budget, deadline=deadline, checkpoint=checkpoint, log=log, note=note
+        )
         began = time.perf_counter()
         facts = generator.fit(own, context)
         self._synchronize()
@@ -123,7 +148,9 @@ class Stages:
             "facts": finite_facts(facts or {}),
             "parameters": generator.num_parameters(),
             "peak_memory_bytes": self._peak_memory(),
-            "environment": environment(self.work.device),
+            "environment": {**environment(self.work.device), "compute": asdict(self._compute)},
+            "curve": curve,
+            "notes": notes,
         }
         return {"state.pt": state_bytes(state)}, meta
 
@@ -167,7 +194,8 @@ class Stages:
 
             def make() -> Made:
                 self.progress.enter(f"features {spec.name}")
-                extractor.fit(self.work.dataset.train, self._context(RULER_SEED))
+                # One ruler, to all digits, whatever the rows are trained in.
+                extractor.fit(self.work.dataset.train, self._context(RULER_SEED, compute=Compute()))
                 state = extractor.state_dict()
                 return {"state.pt": state_bytes(state)}, {"weights": weights_digest(state)}
 

@@ -1,10 +1,11 @@
 """The one training loop, and what generators and classifiers share around it."""
 
+from benchbench.training.acceleration import place
 from benchbench.training.adversarial import GanConfig, NonSaturatingStep, Players
 from benchbench.training.augmentation import augment
 from benchbench.training.ema import Ema
 from benchbench.training.gan import Gan
-from benchbench.training.learner import Learner
+from benchbench.training.learner import Learner, LearnerStep
 from benchbench.training.loop import LoopResult, TrainStep, fit_loop
 from benchbench.training.pixels import to_float, to_uint8
 from benchbench.training.sampling import sample_in_blocks
@@ -15,12 +16,14 @@ __all__ = [
     "Gan",
     "GanConfig",
     "Learner",
+    "LearnerStep",
     "LoopResult",
     "NonSaturatingStep",
     "Players",
     "TrainStep",
     "augment",
     "fit_loop",
+    "place",
     "sample_in_blocks",
     "to_float",
     "to_uint8",

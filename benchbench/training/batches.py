@@ -18,22 +18,25 @@ class BatchPlan:
         count: Number of images, at least 1.
         batch_size: Images a batch, at least 1.
         seed: Decides the order, together with the epoch.
+        device: Where the indices shall be. An epoch's order is drawn on the CPU and copied once: a copy a step would
+            make the GPU wait for the host.
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int) -> None:
+    def __init__(self, count: int, batch_size: int, seed: int, device: torch.device | None = None) -> None:
         self.count = count
         self.batch_size = batch_size
         self.seed = seed
+        self.device = device
         self._cached: tuple[int, Tensor] = (-1, torch.empty(0, dtype=torch.int64))
 
     def _epoch(self, epoch: int) -> Tensor:
         if self._cached[0] != epoch:
             order = torch.randperm(self.count, generator=torch_generator(self.seed, "epoch", epoch))
-            self._cached = (epoch, order)
+            self._cached = (epoch, order if self.device is None else order.to(self.device))
         return self._cached[1]
 
     def batch(self, step: int) -> Tensor:
-        """Indices of batch ``step``, ``int64 (batch_size,)``."""
+        """Indices of batch ``step``, ``int64 (batch_size,)`` on the device."""
         position, end = step * self.batch_size, (step + 1) * self.batch_size
         parts = []
         while position < end:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
-from benchbench.training.learner import Learner
+from benchbench.training.acceleration import place
+from benchbench.training.learner import Learner, LearnerStep
 from benchbench.training.loop import fit_loop
 from benchbench.training.pixels import to_float
 from benchbench.types import FitContext, LabelledImages
@@ -16,30 +17,14 @@ from benchbench.types import FitContext, LabelledImages
 EVAL_BATCH = 256
 
 
-class ClassifierStep:
-    """One step on the cross-entropy.
-
-    Args:
-        learner: A network from ``float (B, C, H, W)`` to logits ``(B, K)``; its average predicts.
-    """
-
-    def __init__(self, learner: Learner[nn.Module]) -> None:
-        self.learner = learner
-        self.loss = nn.CrossEntropyLoss()
+class ClassifierStep(LearnerStep[nn.Module]):
+    """One step on the cross-entropy of a network from ``float (B, C, H, W)`` to logits ``(B, K)``."""
 
     def step(self, images: Tensor, labels: Tensor, index: int, total: int) -> Mapping[str, Tensor]:
         """One step; returns the cross-entropy in nats."""
-        loss = self.loss(self.learner.network(images), labels)
+        loss = cross_entropy(self.learner.network(images).float(), labels)
         self.learner.descend(loss, index, total)
         return {"loss": loss.detach()}
-
-    def state_dict(self) -> dict[str, Any]:
-        """That of the learner."""
-        return self.learner.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore ``state_dict``."""
-        self.learner.load_state_dict(state)
 
 
 def train_classifier(
@@ -54,9 +39,7 @@ def train_classifier(
     ema_decay: float = 0.98,
 ) -> nn.Module:
     """Train ``network`` on ``train`` for ``steps`` steps; the averaged network, in evaluation mode."""
-    learner = Learner(
-        network.to(ctx.device), learning_rate=learning_rate, weight_decay=weight_decay, ema_decay=ema_decay
-    )
+    learner = Learner(place(network, ctx), learning_rate=learning_rate, weight_decay=weight_decay, ema_decay=ema_decay)
     fit_loop(ClassifierStep(learner), train, ctx, steps=steps, batch_size=batch_size, phase="classifier")
     return learner.averaged
 

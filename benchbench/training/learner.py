@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
 import torch
@@ -72,3 +74,26 @@ class Learner(Generic[Network]):
         self.network.load_state_dict(state["network"])
         self.ema.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
+
+
+@dataclass(frozen=True)
+class LearnerStep(Generic[Network]):
+    """What every training step of a single network shares; a subclass brings ``step``.
+
+    Attributes:
+        learner: The network, its optimizer and its average.
+    """
+
+    learner: Learner[Network]
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """The network's."""
+        return self.learner.network.parameters()
+
+    def state_dict(self) -> dict[str, Any]:
+        """That of the learner."""
+        return self.learner.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore ``state_dict``."""
+        self.learner.load_state_dict(state)

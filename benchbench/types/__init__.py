@@ -2,6 +2,7 @@
 
 from benchbench.types.augmentation import Augmentation
 from benchbench.types.comparison import FeatureSets, Output
+from benchbench.types.compute import Compute, Precision
 from benchbench.types.context import Budget, Checkpoint, FitContext, NoCheckpoint, SampleContext
 from benchbench.types.images import Dataset, LabelledImages
 from benchbench.types.plugins import (
@@ -27,6 +28,7 @@ __all__ = [
     "Budget",
     "Checkpoint",
     "Classifier",
+    "Compute",
     "Config",
     "Dataset",
     "DatasetSource",
@@ -41,6 +43,7 @@ __all__ = [
     "NoCheckpoint",
     "Outcome",
     "Output",
+    "Precision",
     "Predictor",
     "ProbabilityModel",
     "Progress",

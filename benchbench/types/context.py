@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from benchbench.types.compute import Compute
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -63,6 +65,10 @@ def _no_log(phase: str, step: int, total: int, values: Mapping[str, float]) -> N
     """Drop a progress report."""
 
 
+def _no_note(step: int, kind: str, message: str) -> None:
+    """Drop a remark."""
+
+
 @dataclass(frozen=True)
 class FitContext:
     """What a generator gets besides its training images.
@@ -74,10 +80,13 @@ class FitContext:
         budget: Steps and seconds allowed.
         deadline: ``time.monotonic()`` value at which training should stop early, or None.
         log: ``log(phase, step, total, values)``, called now and then with the losses.
+        note: ``note(step, kind, message)``, called for what was odd but did not end the fit; it goes to the report.
         checkpoint: Keeps and returns the training state.
         augment: For classifiers only: ``augment(images, generator)`` changes a batch of training images
             (``uint8 (B, C, H, W)``, on the device), anew in every step; None leaves them as they are. A classifier
             that trains by ``fit_loop`` has it applied there; one that brings its own loop calls it on every batch.
+        compute: Precision, memory format and compilation. ``fit_loop`` and ``place`` follow it; a plugin that brings
+            its own loop may.
     """
 
     seed: int
@@ -86,8 +95,10 @@ class FitContext:
     budget: Budget = Budget()
     deadline: float | None = None
     log: Callable[[str, int, int, Mapping[str, float]], None] = _no_log
+    note: Callable[[int, str, str], None] = _no_note
     checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
     augment: Callable[[Tensor, torch.Generator], Tensor] | None = None
+    compute: Compute = field(default_factory=Compute)
 
 
 @dataclass(frozen=True)
