@@ -19,6 +19,8 @@ if TYPE_CHECKING:
         LatentDecoder,
         MultiScaleFlow,
         ProjectionHead,
+        ResidualCritic,
+        ResidualDecoder,
         SmallCnn,
         Upsampler,
         apply_spectral_norm,
@@ -27,14 +29,16 @@ if TYPE_CHECKING:
     )
     from benchbench.seeding import derive_seed, numpy_generator, torch_generator
     from benchbench.training import (
+        AdversarialConfig,
+        AdversarialStep,
         Ema,
         Gan,
         GanConfig,
         Learner,
         LearnerStep,
         LoopResult,
-        NonSaturatingStep,
         Players,
+        PlayersStep,
         TrainStep,
         augment,
         fit_loop,
@@ -67,22 +71,24 @@ _HOMES = {
     "benchbench.errors": "CollapsedError DataError DataMissingError DivergedError UnsupportedDataError",
     "benchbench.hookspecs": "hookimpl",
     "benchbench.networks": (
-        "ConditionalBatchNorm Critic Downsampler LatentDecoder MultiScaleFlow ProjectionHead SmallCnn Upsampler "
-        "apply_spectral_norm init_weights size_ladder"
+        "ConditionalBatchNorm Critic Downsampler LatentDecoder MultiScaleFlow ProjectionHead ResidualCritic "
+        "ResidualDecoder SmallCnn Upsampler apply_spectral_norm init_weights size_ladder"
     ),
     "benchbench.seeding": "derive_seed numpy_generator torch_generator",
     "benchbench.training": (
-        "Ema Gan GanConfig Learner LearnerStep LoopResult NonSaturatingStep Players TrainStep augment fit_loop place "
-        "sample_in_blocks to_float to_uint8"
+        "AdversarialConfig AdversarialStep Ema Gan GanConfig Learner LearnerStep LoopResult Players "
+        "PlayersStep TrainStep augment fit_loop place sample_in_blocks to_float to_uint8"
     ),
     "benchbench.types": (
-        "Augmentation Classifier Config Dataset DatasetSource Executor FeatureExtractor FeatureSets FitContext "
-        "Generator LabelledImages Metric Output Report SampleContext"
+        "Augmentation Classifier Config Dataset DatasetSource Executor FeatureExtractor FeatureSets "
+        "FitContext Generator LabelledImages Metric Output Report SampleContext"
     ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "AdversarialConfig",
+    "AdversarialStep",
     "Augmentation",
     "Classifier",
     "CollapsedError",
@@ -110,11 +116,13 @@ __all__ = [
     "LoopResult",
     "Metric",
     "MultiScaleFlow",
-    "NonSaturatingStep",
     "Output",
     "Players",
+    "PlayersStep",
     "ProjectionHead",
     "Report",
+    "ResidualCritic",
+    "ResidualDecoder",
     "SampleContext",
     "SmallCnn",
     "TrainStep",

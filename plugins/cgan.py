@@ -14,24 +14,28 @@ class Cgan(bb.Gan):
 
     The generator learns it by class-conditional batch norm (Dumoulin 2017; de Vries 2017), the discriminator
     by projection (Miyato & Koyama 2018), instead of labels concatenated to the inputs. The discriminator
-    has spectral norm (Miyato 2018) instead of batch norm. Non-saturating loss; averaged weights for sampling.
+    has spectral norm (Miyato 2018) instead of batch norm. Averaged weights for sampling.
+
+    ``network: resnet``, ``loss: hinge`` and ``n_critic: 5`` make it the projection GAN of Miyato & Koyama 2018.
     """
 
     name = "cgan"
     init_std = 0.02
 
-    class Config(bb.GanConfig):
+    class Config(bb.AdversarialConfig):
         """Those of every GAN."""
 
     def networks(self, shape: tuple[int, int, int], num_classes: int) -> tuple[nn.Module, nn.Module]:
         """Conditional batch norm against a projection discriminator."""
-        config = self.config
-        generator = bb.LatentDecoder(config.z_dim, shape, config.width, num_classes)
-        return generator, bb.apply_spectral_norm(bb.Critic(shape, config.discriminator_width, num_classes))
+        config, width = self.config, self.config.discriminator_width
+        residual = config.network == "resnet"
+        decoder, critic = (bb.ResidualDecoder, bb.ResidualCritic) if residual else (bb.LatentDecoder, bb.Critic)
+        generator = decoder(config.z_dim, shape, config.width, num_classes)
+        return generator, bb.apply_spectral_norm(critic(shape, width, num_classes))
 
     def train_step(self, players: bb.Players) -> bb.TrainStep:
-        """The non-saturating game."""
-        return bb.NonSaturatingStep(players, apart=False)
+        """The game as configured."""
+        return bb.AdversarialStep(players, apart=False, loss=self.config.loss)
 
 
 @bb.hookimpl

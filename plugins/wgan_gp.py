@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from pydantic import Field
@@ -33,7 +32,7 @@ def gradient_penalty(critic: Callable[[Tensor, Tensor], Tensor], images: Tensor,
     points = images.requires_grad_(True)
     (gradient,) = torch.autograd.grad(critic(points, labels).sum(), points, create_graph=True)
     # The root's slope is infinite at zero.
-    norms = gradient.flatten(1).square().sum(dim=1).add(1e-12).sqrt()
+    norms = gradient.float().flatten(1).square().sum(dim=1).add(1e-12).sqrt()
     return (norms - 1.0).square().mean()
 
 
@@ -44,11 +43,9 @@ def between(real: Tensor, fake: Tensor, random: torch.Generator) -> Tensor:
 
 
 @dataclass(frozen=True)
-class WassersteinStep:
+class WassersteinStep(bb.PlayersStep):
     """One critic step on every batch, and one generator step after every ``n_critic`` of them."""
 
-    players: bb.Players
-    n_critic: int
     penalty: float
     drift: float
 
@@ -56,25 +53,16 @@ class WassersteinStep:
         """Train the critic, now and then the generator; returns the distance estimate and the penalty."""
         players = self.players
         players.set_rates(index, total)
-        critic = players.discriminator
         with torch.no_grad():
-            fake = players.generator(players.latents(len(images)), labels)
-        real_scores, fake_scores = critic(torch.cat([images, fake]), labels.repeat(2)).chunk(2)
+            fake = players.shown(players.generate(labels))
+            real = players.shown(images)
+        real_scores, fake_scores = players.score(torch.cat([real, fake]), labels.repeat(2)).chunk(2)
         distance = -critic_loss(real_scores, fake_scores)
-        penalty = gradient_penalty(critic, between(images, fake, players.random), labels)
+        penalty = gradient_penalty(players.score, between(real, fake, players.random), labels)
         players.move_discriminator(-distance + self.penalty * penalty + self.drift * real_scores.square().mean())
-        if (index + 1) % self.n_critic == 0:
-            fake = players.generator(players.latents(len(images)), labels)
-            players.move_generator(-players.judge(fake, labels).mean())
+        if (index + 1) % players.config.n_critic == 0:
+            players.move_generator(-players.judge(players.generate(labels), labels).mean())
         return {"wasserstein": distance.detach(), "gradient_penalty": penalty.detach()}
-
-    def state_dict(self) -> dict[str, Any]:
-        """That of the players."""
-        return self.players.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore ``state_dict``."""
-        self.players.load_state_dict(state)
 
 
 class WganGp(bb.Gan):
@@ -84,6 +72,7 @@ class WganGp(bb.Gan):
     """
 
     name = "wgan_gp"
+    double_backward = True
 
     class Config(bb.GanConfig):
         """Gulrajani's hyper-parameters where the paper gives them."""
@@ -105,13 +94,17 @@ class WganGp(bb.Gan):
     def networks(self, shape: tuple[int, int, int], num_classes: int) -> tuple[nn.Module, nn.Module]:
         """Told the number of classes only where they shall condition."""
         config, classes = self.config, num_classes if self.conditional else None
-        generator = bb.LatentDecoder(config.z_dim, shape, config.width, classes)
-        return generator, bb.Critic(shape, config.discriminator_width, classes)
+        if config.network == "resnet":
+            generator = bb.ResidualDecoder(config.z_dim, shape, config.width, classes)
+            return generator, bb.ResidualCritic(shape, config.discriminator_width, classes)
+        return (
+            bb.LatentDecoder(config.z_dim, shape, config.width, classes),
+            bb.Critic(shape, config.discriminator_width, classes),
+        )
 
     def train_step(self, players: bb.Players) -> bb.TrainStep:
         """The Wasserstein game."""
-        config = self.config
-        return WassersteinStep(players, config.n_critic, config.gradient_penalty, config.drift)
+        return WassersteinStep(players, self.config.gradient_penalty, self.config.drift)
 
 
 @bb.hookimpl

@@ -5,6 +5,7 @@ from benchbench.networks.classifier import SmallCnn
 from benchbench.networks.conditioning import ConditionalBatchNorm, ProjectionHead
 from benchbench.networks.conv import Downsampler, Upsampler, init_weights, size_ladder
 from benchbench.networks.invertible import MultiScaleFlow
+from benchbench.networks.residual import ResidualCritic, ResidualDecoder
 from benchbench.networks.spectral import apply_spectral_norm
 
 __all__ = [
@@ -14,6 +15,8 @@ __all__ = [
     "LatentDecoder",
     "MultiScaleFlow",
     "ProjectionHead",
+    "ResidualCritic",
+    "ResidualDecoder",
     "SmallCnn",
     "Upsampler",
     "apply_spectral_norm",

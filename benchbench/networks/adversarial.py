@@ -11,19 +11,26 @@ from benchbench.networks.conv import Downsampler, NormFactory, Upsampler
 
 
 class LatentDecoder(nn.Module):
-    """Latent vectors to images: an :class:`Upsampler` with batch norm and a tanh.
+    """Latent vectors to images: an :class:`Upsampler` with norms and a tanh.
 
     Args:
         z_dim: Length of a latent vector.
         shape: (C, H, W) of the images.
         width: Channels before the last convolution.
-        num_classes: K, for class-conditional batch norm; None for plain batch norm.
+        num_classes: K, for class-conditional batch norm; None for ``norm``.
+        norm: Of an unconditional network.
     """
 
-    def __init__(self, z_dim: int, shape: tuple[int, int, int], width: int, num_classes: int | None = None) -> None:
+    def __init__(
+        self,
+        z_dim: int,
+        shape: tuple[int, int, int],
+        width: int,
+        num_classes: int | None = None,
+        norm: NormFactory = nn.BatchNorm2d,
+    ) -> None:
         super().__init__()
         self.conditional = num_classes is not None
-        norm: NormFactory = nn.BatchNorm2d
         if num_classes is not None:
             norm = partial(ConditionalBatchNorm, num_classes=num_classes)
         self.upsampler = Upsampler(z_dim, shape, width, norm)

@@ -1,7 +1,7 @@
 """The one training loop, and what generators and classifiers share around it."""
 
 from benchbench.training.acceleration import place
-from benchbench.training.adversarial import GanConfig, NonSaturatingStep, Players
+from benchbench.training.adversarial import AdversarialConfig, AdversarialStep, GanConfig, Players, PlayersStep
 from benchbench.training.augmentation import augment
 from benchbench.training.ema import Ema
 from benchbench.training.gan import Gan
@@ -12,14 +12,16 @@ from benchbench.training.sampling import sample_in_blocks
 from benchbench.training.schedule import warmup_cosine
 
 __all__ = [
+    "AdversarialConfig",
+    "AdversarialStep",
     "Ema",
     "Gan",
     "GanConfig",
     "Learner",
     "LearnerStep",
     "LoopResult",
-    "NonSaturatingStep",
     "Players",
+    "PlayersStep",
     "TrainStep",
     "augment",
     "fit_loop",

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from benchbench.networks.conv import init_weights
 from benchbench.seeding import torch_generator
+from benchbench.training.acceleration import place
 from benchbench.training.adversarial import GanConfig, Players
 from benchbench.training.loop import TrainStep, fit_loop
 from benchbench.training.pixels import to_uint8
@@ -27,7 +28,9 @@ class Gan(Generator):
 
     Config = GanConfig
     init_std: float | None = None
-    """Standard deviation of the initial weights; None is He's rule."""
+    """Standard deviation of the initial weights of ``conv`` networks; None is He's rule, as in residual ones."""
+    double_backward = False
+    """Whether the discriminator's gradient is differentiated again."""
 
     @abstractmethod
     def networks(self, shape: tuple[int, int, int], num_classes: int) -> tuple[nn.Module, nn.Module]:
@@ -42,8 +45,10 @@ class Gan(Generator):
         generator, discriminator = self._build(train.shape, len(train.classes))
         init_random = torch_generator(ctx.seed, self.name, "init")
         for network in (generator, discriminator):
-            init_weights(network, init_random, self.init_std)
-        players = Players(generator.to(ctx.device), discriminator.to(ctx.device), self.config, ctx.generator)
+            init_weights(network, init_random, self.init_std if self.config.network == "conv" else None)
+        place(generator, ctx)
+        place(discriminator, ctx, compilable=not self.double_backward)
+        players = Players(generator, discriminator, self.config, ctx.generator, len(train.classes))
         step = self.train_step(players)
         result = fit_loop(step, train, ctx, steps=self.config.steps, batch_size=self.config.batch_size)
         self._network = players.ema.network

@@ -15,8 +15,9 @@ from benchbench_plugins.wgan_gp import WganGp, between, critic_loss, gradient_pe
 from torch import Tensor, nn
 
 import benchbench as bb
-from benchbench.training.adversarial import discriminator_loss, generator_loss
+from benchbench.training.adversarial import LOSSES, discriminator_loss, generator_loss
 from benchbench.training.gan import settle_batch_norm
+from benchbench.types import Compute
 
 CPU = torch.device("cpu")
 GANS = (Dcgan, Cgan, WganGp)
@@ -159,7 +160,7 @@ def test_one_pass_gives_the_losses_of_two() -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             pair = players(WganGp(WganGp.Config(**TINY)))
-        losses.append(bb.NonSaturatingStep(pair, apart).step(x, labels, 0, 6))
+        losses.append(bb.AdversarialStep(pair, apart).step(x, labels, 0, 6))
     for name, value in losses[0].items():
         torch.testing.assert_close(value, losses[1][name])
 
@@ -278,3 +279,82 @@ def test_any_size_and_a_round_trip(gan: type[bb.Gan], shape: tuple[int, int, int
     again.load_state_dict(generator.state_dict())
     assert torch.equal(sample, draw(again, labels))
     assert torch.equal(sample[:2], draw(again, labels[:2]))
+
+
+# Options
+
+
+def test_hinge_losses_by_hand() -> None:
+    of_discriminator, of_generator = LOSSES["hinge"]
+    real, fake = torch.tensor([2.0, 0.5, -1.0]), torch.tensor([-3.0, 0.0, 1.0])
+    assert float(of_discriminator(real, fake)) == pytest.approx((0 + 0.5 + 2) / 3 + (0 + 1 + 2) / 3)
+    assert float(of_generator(fake)) == pytest.approx(2 / 3)
+
+
+OPTIONS: list[tuple[type[bb.Gan], dict[str, Any]]] = [
+    (Dcgan, {"network": "resnet", "discriminator_norm": "spectral", "loss": "hinge", "n_critic": 2}),
+    (Dcgan, {"generator_norm": "layer"}),
+    (Dcgan, {"network": "resnet", "generator_norm": "layer", "discriminator_norm": "none"}),
+    (Cgan, {"network": "resnet", "loss": "hinge", "n_critic": 3, "diff_augment": ["color", "translation", "cutout"]}),
+    (WganGp, {"network": "resnet", "n_critic": 2, "diff_augment": ["translation"]}),
+    (WganGp, {"network": "resnet", "conditional": False}),
+]
+
+
+@pytest.mark.parametrize(("gan", "options"), OPTIONS)
+@pytest.mark.parametrize("compute", [Compute(), Compute("bf16", channels_last=True)])
+def test_options_train_and_resume_to_the_same_bits(
+    gan: type[bb.Gan], options: dict[str, Any], compute: Compute
+) -> None:
+    config = gan.Config.model_validate(TINY | options)
+    train, labels = images((3, 9, 12)), torch.arange(5) % 3
+    whole, resumed, plain = gan(config), gan(config), gan(config)
+    stop = StopAt(3)
+    whole.fit(train, context(checkpoint=stop, compute=compute))
+    assert stop.state is not None
+    resumed.fit(train, context(checkpoint=stop, compute=compute))
+    losses = plain.fit(train, context(compute=compute))
+    assert all(math.isfinite(value) for value in losses.values())
+    assert draw(whole, labels).shape == (5, 3, 9, 12)
+    assert torch.equal(draw(whole, labels), draw(resumed, labels))
+    assert torch.equal(draw(whole, labels), draw(plain, labels))
+
+
+def test_augmentation_reaches_both_players(monkeypatch: pytest.MonkeyPatch) -> None:
+    for gan in GANS:
+        seen: list[int] = []
+        config = gan.Config.model_validate(TINY | {"steps": 1, "n_critic": 1, "diff_augment": ["color"]})
+        monkeypatch.setattr(
+            "benchbench.training.adversarial.diff_augment",
+            lambda images, policy, random, seen=seen: (seen.append(len(images)), images)[1],
+        )
+        gan(config).fit(images(), context())
+        assert seen == [8, 8, 8]  # real, fake, and the fakes of the generator's turn
+
+
+def test_the_residual_discriminator_has_no_batch_norm() -> None:
+    with pytest.raises(ValueError, match="expected spectral or none"):
+        Dcgan.Config(network="resnet")
+
+
+def test_layer_norm_leaves_every_image_to_itself() -> None:
+    config = Dcgan.Config.model_validate(TINY | {"generator_norm": "layer"})
+    generator, _ = Dcgan(config).networks((1, 8, 8), 3)
+    latents, labels = torch.randn(4, 4, generator=torch.Generator().manual_seed(0)), torch.zeros(4, dtype=torch.int64)
+    together = generator.train()(latents, labels)
+    alone = torch.cat([generator(latents[at : at + 1], labels[:1]) for at in range(4)])
+    torch.testing.assert_close(together, alone)
+
+
+@pytest.mark.parametrize("gan", GANS)
+def test_probing_uses_none_of_the_trainings_randomness(gan: type[bb.Gan]) -> None:
+    config = gan.Config.model_validate(TINY)
+    generator, discriminator = gan(config).networks((1, 8, 8), 3)
+    random = torch.Generator().manual_seed(0)
+    players = bb.Players(generator, discriminator, config, random, 3)
+    before = random.get_state()
+    step = gan(config).train_step(players)
+    first, second = step.probe(6), step.probe(6)  # type: ignore[attr-defined]
+    assert torch.equal(random.get_state(), before) and torch.equal(first, second)
+    assert first.shape == (6, 1, 8, 8) and float(first.abs().max()) <= 1
+    assert players.generator.training
