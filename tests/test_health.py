@@ -199,6 +199,15 @@ def test_a_turn_is_an_update():
     assert watch.warnings == ()
 
 
+def test_weights_that_trade_size_are_an_update():
+    """The L1 norm alone would not see it."""
+    watch = HealthWatch()
+    for look in range(4):
+        part = 0.3 + 1e-4 * look
+        watch.weights([torch.tensor([part, 1 - part], dtype=torch.float64)], 50 * look)
+    assert watch.warnings == ()
+
+
 def test_one_still_look_or_the_same_step_again_is_not_vanished():
     watch = HealthWatch()
     for step, scale in [(50, 1.0), (100, 1.0), (150, 1.1), (200, 1.1), (200, 1.1), (200, 1.1), (250, 1.2)]:
@@ -334,6 +343,12 @@ def test_nearly_alike_real_images_lower_the_limit():
         look(watch, *steadily(0.019 * PIXEL_STEP))
 
 
+def test_very_varied_real_images_do_not_raise_the_limit():
+    watch = HealthWatch(TOTAL, reference=200 * PIXEL_STEP)
+    look(watch, *steadily(1.02 * PIXEL_STEP))
+    assert kinds(watch) == ["low_variety"]
+
+
 def test_without_the_planned_steps_samples_are_not_judged():
     watch = HealthWatch(reference=REFERENCE)
     look(watch, (50, REFERENCE), *steadily(0.0))
@@ -364,7 +379,7 @@ def test_low_variety_is_noted_in_the_second_half(distance, noted):
         (0.9, 0.44, 2000, True),
         (0.8, 0.41, 2000, False),  # not by half
         (3.0, 0.51, 2000, False),  # noise becomes images
-        (0.9, 0.44, 1000, False),  # early
+        (0.9, 0.44, 1900, False),  # early
         (0.009, 0.001, 2000, False),  # both below a pixel step
     ],
 )

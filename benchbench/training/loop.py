@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from benchbench.seeding import derive_seed, torch_generator
@@ -111,7 +112,7 @@ def fit_loop(
         index += 1
         out_of_time = ctx.deadline is not None and time.monotonic() >= ctx.deadline
         if index % CHECK_EVERY == 0 or index == total or out_of_time:
-            losses = {name: float(value) for name, value in latest.items()}
+            losses = dict(zip(latest, torch.stack([*latest.values()]).tolist(), strict=True))  # one transfer
             _look(watch, train_step, losses, index, total)
             ctx.log(phase, index, total, losses)
         if ctx.checkpoint.due() and index < total:
