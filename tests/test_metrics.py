@@ -225,6 +225,29 @@ def test_a_little_spread_where_the_other_set_has_none_is_its_variance(seed):
     assert got == pytest.approx(1e-6 * along[:, 19].var(ddof=1), rel=1e-7)
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("n", "m", "shift", "steepness"),
+    [(900, 800, 0.3, 0.0), (900, 800, 0.3, 6.0), (900, 900, 1e-6, 0.0), (150, 900, 0.3, 1.0), (100, 120, 0.0, 0.0)],
+)
+def test_the_fast_way_is_as_good_as_singular_values(monkeypatch, seed, n, m, shift, steepness):
+    spectrum = np.logspace(0, -steepness, 200)
+    real, fake = (rng(seed + at).normal(size=(count, 200)) * spectrum for at, count in ((0, n), (50, m)))
+    fake = real[::-1] + shift * spectrum if n == m else fake + shift
+    values = []
+    for large in (1, 10**9):  # eigenvalues where their error is bounded well enough; never
+        monkeypatch.setattr("benchbench.metrics.frechet.LARGE", large)
+        values.append(main_value(FrechetDistance(), real, fake))
+    assert values[0] == pytest.approx(values[1], rel=1e-9)
+
+
+def test_the_fast_way_is_taken_where_covariances_are_whole(monkeypatch):
+    real, fake = rng(0).normal(size=(900, 300)), rng(1).normal(size=(900, 300)) * 1.1
+    expected = main_value(FrechetDistance(), real, fake)
+    monkeypatch.setattr(np.linalg, "svd", None)
+    assert main_value(FrechetDistance(), real, fake) == expected
+
+
 def test_two_points_each_by_hand():
     # Rank one: C = u u^T / 2 from two points u apart, and the square root of C_a C_b has the trace |u . v| / 2.
     real, fake = rng(0).normal(size=(2, 300)), rng(1).normal(size=(2, 300))
@@ -405,11 +428,29 @@ def test_it_does_not_depend_on_n_as_the_frechet_distance_does():
 
 
 @pytest.mark.parametrize(("n", "size", "expected"), [(30, 1000, 15), (30, 30, 15), (30, 29, 29), (3, 5, 2), (2, 2, 2)])
-def test_a_subset_that_would_be_everything_is_half(monkeypatch, n, size, expected):
+def test_a_subset_that_would_be_everything_is_half(n, size, expected):
     seen = []
-    monkeypatch.setattr("benchbench.metrics.kid.mmd2_unbiased", lambda xx, yy, xy: seen.append((len(xx), len(yy))) or 0)
-    subset_estimates(rng(0).normal(size=(n, 3)), rng(1).normal(size=(n + 7, 3)), 2, size, rng())
-    assert seen == [(expected, expected)] * 2
+
+    def choice(count, picked, replace):
+        seen.append((count, picked, replace))
+        return np.arange(picked)
+
+    spy = SimpleNamespace(choice=choice)
+    subset_estimates(rng(0).normal(size=(n, 3)), rng(1).normal(size=(n + 7, 3)), 2, size, spy)
+    assert seen == [(n, expected, False), (n + 7, expected, False)] * 2
+
+
+@pytest.mark.parametrize("block_bytes", [2**27, 3000])
+@pytest.mark.parametrize(("n", "m", "size", "subsets"), [(40, 50, 20, 30), (40, 50, 20, 2), (300, 41, 40, 9)])
+def test_all_pairs_at_once_give_what_every_subset_gives_alone(monkeypatch, block_bytes, n, m, size, subsets):
+    monkeypatch.setattr("benchbench.metrics.kid.BLOCK_BYTES", block_bytes)
+    x, y = rng(0).normal(size=(n, 6)), rng(1).normal(size=(m, 6)) + 0.3
+    got = subset_estimates(x, y, subsets, size, rng(2))
+    again = rng(2)
+    for value in got:
+        a, b = x[again.choice(n, size, replace=False)], y[again.choice(m, size, replace=False)]
+        expected = mmd2_unbiased(polynomial_kernel(a, a), polynomial_kernel(b, b), polynomial_kernel(a, b))
+        assert value == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
 def test_the_spread_is_defined_where_sets_are_small():

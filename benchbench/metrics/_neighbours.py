@@ -18,11 +18,17 @@ BLOCK_BYTES = 2**27
 SPARE = 4
 
 
-def squared_distances(x: Array, y: Array) -> Iterator[tuple[slice, Array]]:
+def squared_distances(x: Array, y: Array, *, upper: bool = False) -> Iterator[tuple[slice, Array]]:
     """Squared Euclidean distances from rows of ``x (n, d)`` to all rows of ``y (m, d)``, a block at a time.
 
     They are ``|x|^2 + |y|^2 - 2 x.y`` from one matrix product, never negative, exact on small whole numbers;
     otherwise they are off by some 1e-16 of ``|x|^2 + |y|^2``, so that copies need not come out as zero.
+
+    Args:
+        x: ``(n, d)``.
+        y: ``(m, d)``.
+        upper: Whether rows before a block's own are left out of it, as those of one set with itself may be: the first
+            row and the first column of every block are then of one element.
 
     Yields:
         Which rows of ``x``, and their block ``(b, m)``, of at most :data:`BLOCK_BYTES`, which the caller may change.
@@ -31,10 +37,10 @@ def squared_distances(x: Array, y: Array) -> Iterator[tuple[slice, Array]]:
     # d counts too: callers gather b rows of features
     rows = max(1, BLOCK_BYTES // (8 * max(len(y), x.shape[1], 1)))
     for start in range(0, len(x), rows):
-        part = x[start : start + rows]
-        block = part @ y.T
+        part, first = x[start : start + rows], start if upper else 0
+        block = part @ y[first:].T
         block *= -2.0
-        block += norms
+        block += norms[first:]
         block += (part * part).sum(axis=1)[:, None]
         np.maximum(block, 0.0, out=block)
         yield slice(start, start + len(part)), block

@@ -18,6 +18,13 @@ Array = npt.NDArray[np.float64]
 # of a covariance are then still to spare for the square roots of its smallest eigenvalues.
 TRUSTED_PIVOT = 1e-5
 
+# A symmetric matrix's eigenvalues come out with an error of about this part of the largest.
+EIGENVALUE_ERROR = 4 * np.finfo(np.float64).eps
+# What that may do to a distance, relatively, before singular values are taken instead.
+TOLERATED_ERROR = 1e-9
+# Smaller matrices take milliseconds either way.
+LARGE = 256
+
 
 def _factor(centred: Array) -> Array:
     """F ``(min(n, d), d)`` with F^T F = ``centred^T centred``."""
@@ -71,10 +78,31 @@ def frechet_distance(mean_a: Array, factor_a: Array, mean_b: Array, factor_b: Ar
     Returns:
         A value >= 0, in squared feature units.
     """
-    cross = np.linalg.svd(factor_a @ factor_b.T, compute_uv=False).sum()
     difference = mean_a - mean_b
-    value = difference @ difference + (factor_a**2).sum() + (factor_b**2).sum() - 2.0 * cross
-    return max(float(value), 0.0)
+    apart = float(difference @ difference + (factor_a**2).sum() + (factor_b**2).sum())
+    product = factor_a @ factor_b.T
+    cross, error = 0.0, np.inf
+    if min(product.shape) >= LARGE:
+        cross, error = _nuclear_norm_from_eigenvalues(product)
+    if 2.0 * error > TOLERATED_ERROR * abs(apart - 2.0 * cross):
+        cross = float(np.linalg.svd(product, compute_uv=False).sum())
+    return max(apart - 2.0 * cross, 0.0)
+
+
+def _nuclear_norm_from_eigenvalues(product: Array) -> tuple[float, float]:
+    """Sum of the singular values of ``product``, and a bound of its error.
+
+    Four times as fast as a singular value decomposition: they are the roots of the eigenvalues of the symmetric
+    ``product product^T``. But a root near zero magnifies the error of what it is taken of.
+    """
+    if product.shape[0] > product.shape[1]:
+        product = product.T
+    eigenvalues = np.linalg.eigvalsh(product @ product.T)
+    error = EIGENVALUE_ERROR * float(np.abs(eigenvalues).max(initial=0.0))
+    roots = np.sqrt(eigenvalues.clip(min=0.0))
+    if error == 0.0:
+        return float(roots.sum()), 0.0
+    return float(roots.sum()), float((error / (roots + np.sqrt(error))).sum())
 
 
 class FrechetDistance(Metric):

@@ -11,6 +11,7 @@ from pydantic import Field
 from benchbench.errors import DataError
 from benchbench.hookspecs import hookimpl
 from benchbench.metrics._checks import finite_pair
+from benchbench.metrics._neighbours import BLOCK_BYTES, Indices
 from benchbench.types import Config as BaseConfig
 from benchbench.types import FeatureSets, Metric, Output
 
@@ -61,12 +62,48 @@ def subset_estimates(real: Array, synthetic: Array, subsets: int, subset_size: i
     if few < 2:
         raise DataError(f"KID: got {len(real)} real and {len(synthetic)} synthetic vectors, expected at least 2 each")
     size = subset_size if subset_size < few else max(2, few // 2)
-    estimates = []
-    for _ in range(subsets):
-        x = real[rng.choice(len(real), size, replace=False)]
-        y = synthetic[rng.choice(len(synthetic), size, replace=False)]
-        estimates.append(mmd2_unbiased(polynomial_kernel(x, x), polynomial_kernel(y, y), polynomial_kernel(x, y)))
-    return np.array(estimates)
+    picked = [
+        (rng.choice(len(real), size, replace=False), rng.choice(len(synthetic), size, replace=False))
+        for _ in range(subsets)
+    ]
+    # A pair of images stands in many subsets, or, where the sets are much larger than all subsets together, in none.
+    if max(len(real), len(synthetic)) ** 2 <= subsets * size**2:
+        return _estimates_from_all_pairs(real, synthetic, picked)
+    return np.array([_estimate(real[x], synthetic[y]) for x, y in picked])
+
+
+def _estimate(x: Array, y: Array) -> float:
+    return mmd2_unbiased(polynomial_kernel(x, x), polynomial_kernel(y, y), polynomial_kernel(x, y))
+
+
+def _estimates_from_all_pairs(real: Array, synthetic: Array, picked: Sequence[tuple[Indices, Indices]]) -> Array:
+    """:func:`mmd2_unbiased` of every subset, with every pair's kernel computed once."""
+    x, y = (_indicators([pair[at] for pair in picked], len(data)) for at, data in enumerate((real, synthetic)))
+    size = len(picked[0][0])
+    # A vector's kernel with itself is known without a product of all with all.
+    own = [(((data * data).sum(axis=1) / data.shape[1] + 1.0) ** 3) for data in (real, synthetic)]
+    within_x = _sums(real, real, x, x) - x @ own[0]
+    within_y = _sums(synthetic, synthetic, y, y) - y @ own[1]
+    between = _sums(real, synthetic, x, y)
+    return np.asarray((within_x + within_y) / (size * (size - 1)) - 2.0 * between / size**2)
+
+
+def _indicators(subsets: Sequence[Indices], count: int) -> Array:
+    """``(subsets, count)``: one where an element is in a subset, else zero."""
+    marks = np.zeros((len(subsets), count))
+    for row, subset in zip(marks, subsets, strict=True):
+        row[subset] = 1.0
+    return marks
+
+
+def _sums(a: Array, b: Array, in_a: Array, in_b: Array) -> Array:
+    """For every subset, the kernel summed over its pairs, ``sum_ij s_i k(a_i, b_j) t_j``; a block of rows at a time."""
+    total = np.zeros(len(in_a))
+    rows = max(1, BLOCK_BYTES // (8 * len(b)))
+    for start in range(0, len(a), rows):
+        part = slice(start, start + rows)
+        total += ((in_a[:, part] @ polynomial_kernel(a[part], b)) * in_b).sum(axis=1)
+    return total
 
 
 class KernelDistance(Metric):

@@ -19,12 +19,25 @@ Array = npt.NDArray[np.float64]
 
 
 def squared_radii(features: Array, k: int) -> Array:
-    """Squared distance from each row of ``features (n, d)`` to its k-th nearest other row, ``(n,)``; n > k."""
-    radii = np.empty(len(features))
-    for rows, block in squared_distances(features, features):
-        block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = np.inf
-        radii[rows] = np.partition(block, k - 1, axis=1)[:, k - 1]
-    return radii
+    """Squared distance from each row of ``features (n, d)`` to its k-th nearest other row, ``(n,)``; n > k.
+
+    Every pair is measured once: a block's rows and its columns both learn from it.
+    """
+    nearest = np.full((len(features), k), np.inf)
+    for rows, block in squared_distances(features, features, upper=True):
+        count = rows.stop - rows.start
+        block[np.arange(count), np.arange(count)] = np.inf
+        nearest[rows] = _smallest(nearest[rows], block, k)
+        later = slice(rows.stop, len(features))
+        nearest[later] = _smallest(nearest[later], block[:, count:].T, k)
+    return np.asarray(nearest[:, k - 1])
+
+
+def _smallest(known: Array, further: Array, k: int) -> Array:
+    """The ``k`` smallest of each row of ``known (r, k)`` and ``further (r, c)`` together, in order."""
+    if further.shape[1] > k:
+        further = np.partition(further, k - 1, axis=1)[:, :k]
+    return np.asarray(np.sort(np.concatenate([known, further], axis=1), axis=1)[:, :k])
 
 
 def inner_radii(features: Array, k: int) -> Array:
