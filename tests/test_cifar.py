@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import pickle
+import re
 import zipfile
 from pathlib import Path
 from urllib.error import URLError
@@ -15,8 +16,8 @@ import torch
 from PIL import Image
 from torchvision import datasets as published
 
-from benchbench.datasets import _decoded, cifar
-from benchbench.datasets._decoded import cache_folder, decoded
+from benchbench.datasets import _decoded
+from benchbench.datasets._decoded import Change, cache_folder, decoded, part
 from benchbench.datasets.cifar import Cifar10, Cifar100
 from benchbench.errors import DataError, DataMissingError
 from benchbench.types import Dataset, LabelledImages
@@ -36,7 +37,7 @@ def own_cache(monkeypatch, tmp_path):
 @pytest.fixture
 def small(monkeypatch) -> dict[str, LabelledImages]:
     """A small CIFAR-10 of random images, in no order."""
-    monkeypatch.setattr(cifar, "IMAGES", {"train": 10 * TRAIN, "test": 10 * TEST})
+    monkeypatch.setattr(Cifar10, "counts", {"train": (TRAIN,) * 10, "test": (TEST,) * 10})
     random = torch.Generator().manual_seed(0)
     made = {}
     for split, count in (("train", TRAIN), ("test", TEST)):
@@ -174,6 +175,22 @@ def test_a_download_is_used(small, tmp_path, monkeypatch):
     assert len(load(tmp_path / "new", download=True).test) == 30
 
 
+def test_repeats_between_train_and_test_are_counted(small, tmp_path, caplog):
+    for split, data in small.items():
+        write_folder(tmp_path / "cifar10" / split, data)
+    with caplog.at_level(logging.WARNING):
+        load(tmp_path)
+    assert not caplog.messages
+    repeated = small["train"].take(torch.arange(10)), small["test"].take(torch.arange(10, 30))
+    write_folder(tmp_path / "cifar10" / "test", repeated[0])  # the first ten files, one a class
+    with caplog.at_level(logging.WARNING):
+        data = load(tmp_path)
+    counts = [re.search(r"(\d+) of 30 test images are also in (\w+)", line) for line in caplog.messages]
+    assert sum(int(count[1]) for count in counts if count) == 10
+    assert all(count and count[2] in ("train", "val") for count in counts)
+    assert len(data.test) == 30
+
+
 @pytest.mark.parametrize("source", [Cifar10, Cifar100])
 def test_more_images_than_there_are_cannot_be_asked_for(source):
     with pytest.raises(ValueError, match="images a class"):
@@ -185,6 +202,7 @@ def test_all_of_cifar10_is_balanced_unique_and_the_same_for_everyone():
         pytest.skip(f"CIFAR-10 is not in {SHARED / 'cifar10'}")
     data = Cifar10(Cifar10.Config()).load(SHARED)
     assert data.classes == CLASSES
+    assert data.fingerprint == "08abb20aca65219d88870ab92a2f6b37c64aa6d878a2fbf2eb7cbffe77ce82a6"
     assert [part.class_counts.tolist() for part in (data.train, data.val, data.test)] == [
         [4500] * 10,
         [500] * 10,
@@ -214,6 +232,41 @@ def test_images_are_decoded_once(tmp_path):
     assert first.fingerprint == second.fingerprint == one().fingerprint
     decoded({"what": 2}, decode)
     assert len(calls) == 2
+
+
+def many(count: int = 40) -> LabelledImages:
+    images = torch.arange(count * 64).reshape(count, 1, 8, 8).to(torch.uint8)
+    return decoded(
+        {"what": "many", "count": count}, lambda: LabelledImages(images, torch.arange(count) % 2, ("a", "b"))
+    )
+
+
+@pytest.mark.parametrize("span", [slice(None), slice(0, 7), slice(5, 40), slice(3, 4)])
+def test_neighbours_are_a_view_of_the_mapped_whole(span):
+    data = many()
+    index = torch.arange(40)[span]
+    found = part(data, index)
+    assert found.fingerprint == data.take(index).fingerprint
+    assert found.images.untyped_storage().data_ptr() == data.images.untyped_storage().data_ptr()
+
+
+@pytest.mark.parametrize("change", [None, Change("halve", lambda images: images // 2)])
+@pytest.mark.parametrize("large", [0, 2**24])
+def test_a_part_is_what_take_gives_and_is_kept_where_it_is_large(monkeypatch, change, large):
+    monkeypatch.setattr(_decoded, "LARGE", large)
+    data, index = many(), torch.tensor([0, 2, 3, 39])
+    before = len(list(cache_folder().iterdir()))
+    for _ in range(2):
+        found = part(data, index, change)
+        expected = data.images[index] if change is None else data.images[index] // 2
+        assert found.images.equal(expected) and found.labels.equal(data.labels[index])
+    assert len(list(cache_folder().iterdir())) == before + (large == 0)
+    other = part(data, torch.tensor([0, 2, 3, 38]), change)
+    assert not other.images.equal(found.images)
+
+
+def test_nothing_is_a_part():
+    assert len(part(many(), torch.arange(0))) == 0
 
 
 def test_a_stray_write_stays_out_of_the_cache():

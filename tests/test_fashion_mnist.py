@@ -16,25 +16,40 @@ from PIL import Image
 from pydantic import ValidationError
 
 from benchbench.datasets import _per_class as per_class
-from benchbench.datasets import fashion_mnist as module
 from benchbench.datasets._idx import idx_header, idx_sha256, read_idx
+from benchbench.datasets._mnist_family import FILES, IMAGES
 from benchbench.datasets._per_class import resample
-from benchbench.datasets.fashion_mnist import CLASSES, FILES, FashionMnist
+from benchbench.datasets.fashion_mnist import FashionMnist
 from benchbench.errors import DataError, DataMissingError
 from benchbench.types import Dataset
 
-CORRECT = {name: shape for name, (shape, _) in FILES.items()}
+CLASSES = FashionMnist.kinds
+assert FashionMnist.system is not None
+SYSTEM = FashionMnist.system[0]
+NAMES = [name for names in FILES.values() for name in names]
+CORRECT = {
+    name: shape
+    for split, names in FILES.items()
+    for name, shape in zip(names, ((IMAGES[split], 28, 28), (IMAGES[split],)), strict=True)
+}
 
 
-def load(data_dir: Path, **config: int) -> Dataset:
-    return FashionMnist(FashionMnist.Config(**config)).load(data_dir)
+def load(data_dir: Path, **config: object) -> Dataset:
+    return FashionMnist(FashionMnist.Config(**{"download": False, **config})).load(data_dir)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder without the files, on a machine that has them."""
-    if not module.SYSTEM_FOLDER.is_dir():
-        pytest.skip(f"Fashion-MNIST is not in {module.SYSTEM_FOLDER} (Debian's package dataset-fashion-mnist)")
+    if not SYSTEM.is_dir():
+        pytest.skip(f"Fashion-MNIST is not in {SYSTEM} (Debian's package dataset-fashion-mnist)")
     return tmp_path_factory.mktemp("data")
 
 
@@ -109,12 +124,21 @@ def test_no_flipped_byte_of_header_or_gzip_passes(tmp_path_factory, position, fl
         read_idx(path, (3, 4))
 
 
+@given(st.binary(max_size=300), st.sampled_from([b"", b"\x1f\x8b\x08\x00", b"\0\0\x08\x02"]))
+def test_random_bytes_are_no_idx_file(tmp_path_factory, content, start):
+    path = tmp_path_factory.getbasetemp() / "random.idx"
+    path.write_bytes(start + content)
+    if start + content != GOOD:
+        with pytest.raises(DataError):
+            read_idx(path, (3, 4))
+
+
 # --- finding and verifying ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def nowhere(monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "SYSTEM_FOLDER", tmp_path / "system")
+    monkeypatch.setattr(FashionMnist, "system", (tmp_path / "system", "dataset-fashion-mnist"))
     return tmp_path
 
 
@@ -122,8 +146,10 @@ def test_missing_files_are_named_with_places_remedies_and_checksums(nowhere):
     with pytest.raises(DataMissingError) as caught:
         load(nowhere)
     text = str(caught.value)
-    assert "\n" not in text and text.startswith("dataset 'fashion_mnist': no folder has the four files")
-    for name, (_, sha256) in FILES.items():
+    assert "\n" not in text and text.startswith(
+        "dataset 'fashion_mnist': it was not found, and the config says download"
+    )
+    for name, sha256 in FashionMnist.sha256.items():
         assert name in text and sha256 in text
     for folder in ("FashionMNIST/raw", "fashion-mnist", "system"):
         assert str(nowhere / folder) in text
@@ -139,18 +165,18 @@ def test_another_dataset_of_the_same_form_is_refused(nowhere):
 
 @pytest.mark.parametrize("folder", ["FashionMNIST/raw", "fashion-mnist", "."])
 def test_places_are_tried_in_order_and_only_if_they_have_all_files(nowhere, here, folder):
-    source = Path("/usr/share/datasets/fashion-mnist")
     place = nowhere / folder
     place.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        (place / f"{name}.gz").symlink_to(source / f"{name}.gz")
+    for name in NAMES:
+        (place / f"{name}.gz").symlink_to(SYSTEM / f"{name}.gz")
     if folder != "FashionMNIST/raw":  # an earlier place with three of the four does not count
         (nowhere / "FashionMNIST/raw").mkdir(parents=True)
-        for name in list(FILES)[:3]:
+        for name in NAMES[:3]:
             (nowhere / "FashionMNIST/raw" / name).write_bytes(b"")
-    assert module._find(nowhere) == {name: place / f"{name}.gz" for name in FILES}
-    (place / "t10k-labels-idx1-ubyte").write_bytes(gzip.decompress((source / "t10k-labels-idx1-ubyte.gz").read_bytes()))
-    assert module._find(nowhere)["t10k-labels-idx1-ubyte"].suffix == ""
+    source = FashionMnist(FashionMnist.Config(download=False))
+    assert source.layout(nowhere) == {split: [place / f"{name}.gz" for name in names] for split, names in FILES.items()}
+    (place / "t10k-labels-idx1-ubyte").write_bytes(gzip.decompress((SYSTEM / "t10k-labels-idx1-ubyte.gz").read_bytes()))
+    assert source.layout(nowhere)["test"][1].suffix == ""
     assert [len(part) for part in splits(load(nowhere, train_per_class=3, val_per_class=2, test_per_class=1))] == [
         30,
         20,
@@ -162,8 +188,8 @@ def test_it_is_torchvisions(here, whole, tmp_path):
     torchvision = pytest.importorskip("torchvision")
     raw = tmp_path / "FashionMNIST/raw"
     raw.mkdir(parents=True)
-    for name in FILES:
-        (raw / name).write_bytes(gzip.decompress((module.SYSTEM_FOLDER / f"{name}.gz").read_bytes()))
+    for name in NAMES:
+        (raw / name).write_bytes(gzip.decompress((SYSTEM / f"{name}.gz").read_bytes()))
     theirs = torchvision.datasets.FashionMNIST(str(tmp_path), train=False, download=False)
     assert whole.test.images[:, 0].equal(theirs.data) and whole.test.labels.equal(theirs.targets)
     named = [name.lower().removesuffix("/top") for name in theirs.classes]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
+import logging
+import re
 import stat
 import zipfile
 from pathlib import Path
@@ -14,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchbench.datasets import _folders
-from benchbench.datasets._folders import folder_identity, read_image_folder
+from benchbench.datasets import _folders, _pixels
+from benchbench.datasets._folders import Place, read_image_folder
 from benchbench.datasets.imagefolder import ImageFolder
 from benchbench.errors import DataError, DataMissingError
 from benchbench.types import Dataset
@@ -43,7 +46,10 @@ def pool(count: int = 6, classes: tuple[str, ...] = ("cat", "dog")) -> dict[str,
 def as_folder(folder: Path, files: dict[str, bytes]) -> Path:
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
+        if name.endswith("/"):
+            (folder / name).mkdir()
+        else:
+            (folder / name).write_bytes(content)
     return folder
 
 
@@ -103,7 +109,7 @@ def test_what_is_no_image_is_passed_over(tmp_path):
 @pytest.mark.parametrize(("modes", "channels"), [(("L", "1"), 1), (("L", "RGB"), 3), (("P", "RGBA"), 3), (("LA",), 1)])
 def test_channels_follow_the_images(tmp_path, modes, channels):
     files = {f"a/{number}.png": png(mode=modes[number % len(modes)]) for number in range(4)}
-    assert read_image_folder([as_folder(tmp_path, files)], "test").shape == (channels, 8, 8)
+    assert read_image_folder([Place(as_folder(tmp_path, files))], "test").shape == (channels, 8, 8)
 
 
 def test_grey_and_colour_splits_meet_in_colour(tmp_path):
@@ -117,9 +123,47 @@ def test_size_crops_to_the_central_square_and_resizes(tmp_path):
     image[:, 4:12] = 200  # the central square
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "png")
-    found = read_image_folder([as_folder(tmp_path, {"a/1.png": buffer.getvalue(), "a/2.png": png(9, 20)})], "test", 4)
+    folder = as_folder(tmp_path, {"a/1.png": buffer.getvalue(), "a/2.png": png(9, 20)})
+    found = read_image_folder([Place(folder)], "test", 4)
     assert found.shape == (3, 4, 4)
     assert found.images[0].eq(200).all()
+
+
+def in_splits(*splits: str, count: int = 5) -> dict[str, bytes]:
+    return {f"{split}/{name}": content for split in splits for name, content in pool(count).items()}
+
+
+@pytest.mark.parametrize("wrapper", ["", "pets/"])
+@pytest.mark.parametrize("splits", [("train", "test"), ("training", "valid", "testing"), ("train", "val")])
+def test_splits_within_one_zip_are_those_of_the_same_directory(tmp_path, wrapper, splits):
+    files = in_splits(*splits)
+    folder = as_folder(tmp_path / "folder", files)
+    zipped = as_zip(tmp_path / "a.zip", {f"{wrapper}{name}": content for name, content in files.items()})
+    assert load(zipped).classes == load(folder).classes == ("cat", "dog")
+    assert load(zipped).fingerprint == load(folder).fingerprint
+
+
+@pytest.mark.parametrize("pack", [as_folder, as_zip])
+@pytest.mark.parametrize("clutter", ["emu/", "emu/notes.txt", "emu/.hidden.png"])
+def test_a_class_without_images_is_named(tmp_path, pack, clutter):
+    place = pack(tmp_path / "own.zip", pool() | {clutter: b""})
+    with pytest.raises(DataError, match=r"no image of the classes \['emu'\]"):
+        load(place)
+
+
+@pytest.mark.parametrize("pack", [as_folder, as_zip])
+def test_a_class_without_images_in_a_split_is_named(tmp_path, pack):
+    place = pack(tmp_path / "own.zip", in_splits("train", "test") | {"test/emu/notes.txt": b""})
+    with pytest.raises(DataError, match=r"test: got no image of the classes \['emu'\]"):
+        load(place)
+
+
+@pytest.mark.parametrize("pack", [as_folder, as_zip])
+@pytest.mark.parametrize("classes", [("train", "test"), ("train", "test", "bus"), ("train", "val")])
+def test_classes_called_like_splits_are_named_with_both_readings(tmp_path, pack, classes):
+    place = pack(tmp_path / "own.zip", pool(6, classes))
+    with pytest.raises(DataError, match=r"directly in 'train'.*train/<class>/<image>.*class.*rename"):
+        load(place)
 
 
 def huge_header() -> bytes:
@@ -183,6 +227,118 @@ def test_a_member_without_a_name_is_passed_over(tmp_path):
     assert load(path).classes == ("cat", "dog")
 
 
+def test_encrypted_files_in_zips_are_refused(tmp_path):
+    path = as_zip(tmp_path / "a.zip", pool())
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(b"PK\x01\x02") + 8] |= 1  # the flag in the directory's entry of the first file
+    path.write_bytes(raw)
+    with pytest.raises(DataError, match=r"a\.zip holds an encrypted file, 'cat/0\.png'"):
+        load(path)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 30, 500, -1, -30])
+def test_a_truncated_zip_is_refused(tmp_path, kept):
+    (tmp_path / "a.zip").write_bytes(ORIGINAL[:kept])
+    with pytest.raises(DataError, match=r"dataset 'imagefolder'.*a\.zip is no whole zip.*fetch or pack it again"):
+        load(tmp_path / "a.zip")
+
+
+@given(content=st.binary(max_size=400), start=st.sampled_from([b"", b"PK\x03\x04", b"PK\x05\x06", b"PK\x01\x02"]))
+def test_random_bytes_are_no_zip(tmp_path_factory, content, start):
+    path = tmp_path_factory.getbasetemp() / "random.zip"
+    path.write_bytes(start + content)
+    with pytest.raises(DataError):
+        load(path)
+
+
+@pytest.mark.parametrize("pack", [as_folder, as_zip])
+def test_carved_splits_share_no_image_and_lose_none(tmp_path, pack):
+    data = load(pack(tmp_path / "own.zip", pool(20)), val_share=0.2, test_share=0.3)
+    parts = [{image.numpy().tobytes() for image in part.images} for part in (data.train, data.val, data.test)]
+    assert [len(part) for part in parts] == [20, 8, 12]
+    assert len(set.union(*parts)) == 40
+
+
+def test_repeats_between_splits_are_counted_in_a_warning(tmp_path, caplog):
+    files = in_splits("train", "val", "test")
+    files |= {f"test/{name}": files[f"train/{name}"] for name in ("cat/1.png", "dog/1.png", "dog/2.png")}
+    files["val/cat/0.png"] = files["test/cat/4.png"]
+    with caplog.at_level(logging.WARNING):
+        load(as_folder(tmp_path / "own", files))
+    counts = [re.search(r"(\d+) of (\d+) (\w+) images are also in (\w+)", line) for line in caplog.messages]
+    assert [count and count.groups() for count in counts] == [("3", "10", "test", "train"), ("1", "10", "test", "val")]
+
+
+# --- labelled by dataset.json, as StyleGAN's and EDM's tools pack them ----------------------------------------------
+
+
+def edm(count: int = 24, kinds: int = 12, **instead: object) -> dict[str, bytes]:
+    """As dataset_tool.py writes it; twelve classes, so that 10 comes after 9 and not after 1."""
+    names = [f"{number // 10:05}/img{number:08}.png" for number in range(count)]
+    labels = [[name, number % kinds] for number, name in enumerate(names)]
+    index = {"labels": labels, **instead}
+    return {name: png() for name in names} | {"dataset.json": json.dumps(index).encode()}
+
+
+@pytest.mark.parametrize("pack", [as_folder, as_zip])
+def test_labels_are_those_of_dataset_json(tmp_path, pack):
+    files = edm()
+    data = read_image_folder([Place(pack(tmp_path / "edm.zip", files))], "test")
+    assert data.classes == tuple(f"{label:02}" for label in range(12))
+    label_of = dict(json.loads(files.pop("dataset.json"))["labels"])
+    expected = {(np.asarray(Image.open(io.BytesIO(raw))).tobytes(), label_of[name]) for name, raw in files.items()}
+    found = zip(data.images.permute(0, 2, 3, 1).numpy(), data.labels.tolist(), strict=True)
+    assert {(image.tobytes(), label) for image, label in found} == expected
+
+
+def test_splits_may_each_have_their_dataset_json(tmp_path):
+    as_zip(tmp_path / "train.zip", edm(60))
+    as_folder(tmp_path / "test", edm(24))
+    data = load(tmp_path)
+    assert [len(part) for part in (data.train, data.val, data.test)] == [48, 12, 24]
+
+
+@pytest.mark.parametrize("pack", [as_folder, as_zip])
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (None, r"has no labels \(null\).*unlabelled images cannot be benchmarked"),
+        ([], r"has no labels \(\[\]\)"),
+        ([["00000/img00000000.png", 0]], r"no label of 23 of 24 images \(00000/img00000001\.png"),
+        ([["../x.png", 0]], r"labels 1 files that are not there or are no images \(\.\./x\.png\)"),
+        ([["00000/img00000000.png", [0.0, 1.0]]], r"has the label \[.*expected \[file, label\] with whole numbers"),
+        ([["00000/img00000000.png", -1]], "whole numbers counted from 0"),
+        ([["00000/img00000000.png", True]], "whole numbers counted from 0"),
+        ([["00000/img00000000.png", 10**12]], "below 100000"),
+        ([["00000/img00000000.png", 0], ["00000/img00000000.png", 1]], "the labels 0 and 1, expected one"),
+        ({"00000/img00000000.png": 0}, "has the label"),
+    ],
+)
+def test_a_dataset_json_that_does_not_label_every_image_is_refused(tmp_path, pack, labels, words):
+    with pytest.raises(DataError, match=words):
+        load(pack(tmp_path / "edm.zip", edm(labels=labels)))
+
+
+def test_a_class_that_dataset_json_never_gives_is_named(tmp_path):
+    files = edm(8, 2)
+    labels = [[name, 0 if label == 0 else 3] for name, label in json.loads(files["dataset.json"])["labels"]]
+    with pytest.raises(DataError, match=r"no image of the classes \['1', '2'\]"):
+        load(as_zip(tmp_path / "edm.zip", files | {"dataset.json": json.dumps({"labels": labels}).encode()}))
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
+def test_a_damaged_dataset_json_is_refused(tmp_path, content):
+    with pytest.raises(DataError, match=r"dataset\.json cannot be read"):
+        load(as_zip(tmp_path / "edm.zip", edm() | {"dataset.json": content}))
+
+
+@pytest.mark.parametrize("content", [b"{}", b"[]", b'{"name": "pets"}'])
+def test_another_dataset_json_is_passed_over(tmp_path, content):
+    assert load(as_zip(tmp_path / "a.zip", pool() | {"dataset.json": content})).classes == ("cat", "dog")
+    splits = in_splits("train", "test") | {"dataset.json": content}
+    assert load(as_folder(tmp_path / "own", splits)).classes == ("cat", "dog")
+
+
 @pytest.mark.parametrize(("bound", "words"), [("LARGEST_FILE", "a file of"), ("LARGEST_TOTAL", "declares")])
 def test_bombs_are_refused_before_they_are_unpacked(tmp_path, monkeypatch, bound, words):
     monkeypatch.setattr(_folders, bound, 100)
@@ -192,7 +348,7 @@ def test_bombs_are_refused_before_they_are_unpacked(tmp_path, monkeypatch, bound
 
 def test_images_that_fill_the_memory_are_refused(tmp_path, monkeypatch):
     folder = as_folder(tmp_path / "own", pool())
-    monkeypatch.setattr(_folders, "LARGEST_TOTAL", 8 * 8 * 3 * 5)
+    monkeypatch.setattr(_pixels, "LARGEST_TOTAL", 8 * 8 * 3 * 5)
     with pytest.raises(DataError, match="the images take over 960 bytes; set the config key 'size'"):
         load(folder)
 
@@ -202,11 +358,11 @@ def test_identity_follows_the_content_and_not_the_place(tmp_path):
     one, two = as_zip(tmp_path / "a.zip", files), tmp_path / "elsewhere" / "b.zip"
     two.parent.mkdir()
     two.write_bytes(one.read_bytes())
-    assert folder_identity([one]) == folder_identity([two])
+    assert Place(one).identity() == Place(two).identity()
     folder = as_folder(tmp_path / "c", files)
-    before = folder_identity([folder])
+    before = Place(folder).identity()
     (folder / "cat" / "0.png").write_bytes(png(20, 20))
-    assert folder_identity([folder]) != before
+    assert Place(folder).identity() != before
 
 
 def test_a_changed_folder_is_read_again(tmp_path):
@@ -229,7 +385,7 @@ def test_damaged_zips_and_images_give_a_dataset_or_a_named_error(tmp_path, posit
     else:
         as_zip(place, {**SMALL, "cat/0.png": damaged})
     with contextlib.suppress(DataError):
-        read_image_folder([place], "test")
+        read_image_folder([Place(place)], "test")
 
 
 SMALL = pool(3)

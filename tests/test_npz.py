@@ -12,6 +12,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchbench.datasets import npz
 from benchbench.datasets._carve import Shares, carved
 from benchbench.datasets.npz import Npz
 from benchbench.errors import DataError, DataMissingError
@@ -31,6 +32,11 @@ def write(path: Path, **arrays: object) -> Path:
 
 def load(path: Path, **config: object) -> Dataset:
     return Npz(Npz.Config.model_validate({"path": str(path), **config})).load(Path("nowhere"))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 IMAGES = some(40, 3, 8, 8)
@@ -107,6 +113,26 @@ def test_a_damaged_file_gives_a_dataset_or_a_named_error(tmp_path, position, val
     path.write_bytes(raw[:position] if cut else raw)
     with contextlib.suppress(DataError):
         assert isinstance(load(path), Dataset)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=400), start=st.sampled_from([b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00", b"\x80\x04"]))
+def test_random_bytes_are_no_npz_file(tmp_path, content, start):
+    (tmp_path / "a.npz").write_bytes(start + content)
+    with pytest.raises(DataError, match="cannot be read"):
+        load(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_it_is_unpacked_once(tmp_path, monkeypatch, save):
+    save(tmp_path / "a.npz", train_images=IMAGES, train_labels=LABELS, test_images=IMAGES[:8], test_labels=LABELS[:8])
+    calls = []
+    read = npz._read
+    monkeypatch.setattr(npz, "_read", lambda path: calls.append(path) or read(path))
+    first, second = load(tmp_path / "a.npz"), load(tmp_path / "a.npz")
+    assert first.fingerprint == second.fingerprint and len(calls) == 1
+    save(tmp_path / "a.npz", images=IMAGES, labels=LABELS)
+    assert load(tmp_path / "a.npz").fingerprint != first.fingerprint
 
 
 @given(st.lists(st.integers(3, 30), min_size=1, max_size=5), st.floats(0.01, 0.49), st.floats(0.01, 0.49))

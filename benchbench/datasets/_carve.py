@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,6 +10,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from benchbench.datasets._decoded import part as taken
+from benchbench.datasets._repeats import warn_of_repeats
 from benchbench.errors import DataError
 from benchbench.types import Config, Dataset, LabelledImages
 
@@ -21,8 +21,6 @@ SPLITS = ("train", "val", "test")
 
 # Fixed, so that every run on the same images speaks of the same splits.
 SPLIT_SEED = 0
-
-logger = logging.getLogger(__name__)
 
 
 class Shares(Config):
@@ -51,9 +49,9 @@ def carved(name: str, given: Mapping[str, LabelledImages], shares: Shares) -> Da
     train = given["train"]
     _enough(name, train, len(missing))
     index = _divide(train, list(missing.values()))
-    parts = dict(zip((*missing, "train"), (train.take(each) for each in index), strict=True))
+    parts = dict(zip((*missing, "train"), (taken(train, each) for each in index), strict=True))
     whole = {**given, **parts}
-    _warn_of_repeats(name, whole)
+    warn_of_repeats(name, whole)
     return Dataset(name, train=whole["train"], val=whole["val"], test=whole["test"])
 
 
@@ -85,18 +83,3 @@ def _divide(train: LabelledImages, shares: list[float]) -> list[Tensor]:
         for piece, part in zip(pieces, np.split(order, np.cumsum(sizes)), strict=True):
             piece.append(part)
     return [torch.from_numpy(np.sort(np.concatenate(piece))) for piece in pieces]
-
-
-def _warn_of_repeats(name: str, splits: Mapping[str, LabelledImages]) -> None:
-    digests = {
-        split: [hashlib.sha256(image.numpy().tobytes()).digest() for image in splits[split].images] for split in SPLITS
-    }
-    for first, second in (("test", "train"), ("test", "val"), ("val", "train")):
-        there = set(digests[second])
-        repeated = sum(digest in there for digest in digests[first])
-        if repeated:
-            logger.warning(
-                "dataset %r: %d of %d %s images are also in %s, pixel by pixel: every accuracy on them is too good; "
-                "remove the repeats",
-                *(name, repeated, len(digests[first]), first, second),
-            )

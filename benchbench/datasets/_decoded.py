@@ -5,22 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from benchbench.errors import DataError
 from benchbench.store.files import array_bytes, load_array, read_json, write_atomic, write_json
 from benchbench.types import LabelledImages
 
 # Raised when decoding changes: what older versions left behind is then decoded again.
-VERSION = 1
+VERSION = 2
+
+# Bytes of images above which a part of a dataset is kept as an array of its own; less is copied in no time.
+LARGE = 2**24
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +62,42 @@ def decoded(identity: Mapping[str, Any], decode: Callable[[], LabelledImages]) -
         logger.warning("decoded images are not kept (%s): the next process decodes them again", error)
         return data
     return _read(entry) or data
+
+
+def part(data: LabelledImages, index: Tensor, change: Change | None = None) -> LabelledImages:
+    """The images at ``index``, without a copy of them in this process's memory where there would be a large one.
+
+    Neighbours are a view. Others, where they are many, are copied into the cache once and mapped from there, so that
+    processes side by side share them as they share the whole.
+
+    Args:
+        data: Images, not to be changed in place.
+        index: ``int64 (n,)``, ascending, without repeats.
+        change: What is done to the images that are taken, under a name that says it all; None leaves them.
+    """
+    if change is None and len(index) == len(data):
+        return data
+    if change is None and len(index) and int(index[-1] - index[0]) == len(index) - 1:
+        span = slice(int(index[0]), int(index[-1]) + 1)
+        return LabelledImages(data.images[span], data.labels[span], data.classes)
+
+    def taken() -> LabelledImages:
+        chosen = data.take(index)
+        return chosen if change is None else replace(chosen, images=change.apply(chosen.images))
+
+    if len(index) * math.prod(data.shape) <= LARGE:
+        return taken()
+    positions = hashlib.sha256(index.numpy().tobytes()).hexdigest()
+    name = None if change is None else change.name
+    return decoded({"part": data.fingerprint, "index": positions, "change": name}, taken)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A function of images ``uint8 (N, C, H, W)``, and a name that tells it from every other."""
+
+    name: str
+    apply: Callable[[Tensor], Tensor]
 
 
 def _read(entry: Path) -> LabelledImages | None:

@@ -29,13 +29,13 @@ def fits(train_per_class: int | None, val_per_class: int, available: int) -> Non
         raise ValueError(f"train_per_class + val_per_class is {wanted}, but there are {available} images a class")
 
 
-def shuffled_by_class(labels: npt.NDArray[np.integer], num_classes: int) -> Index:
-    """The positions of each class's images ``(K, n)``, in an order that never changes; all classes have n images.
+def shuffled_by_class(labels: npt.NDArray[np.integer], num_classes: int) -> list[Index]:
+    """The positions of each class's images, in an order that never changes.
 
     RandomState's streams are frozen by numpy; those of the newer generators may change with a release.
     """
     random = np.random.RandomState(SPLIT_SEED)
-    return np.stack([random.permutation(np.flatnonzero(labels == label)) for label in range(num_classes)])
+    return [random.permutation(np.flatnonzero(labels == label)) for label in range(num_classes)]
 
 
 def resample(images: Tensor, size: int) -> Tensor:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from benchbench.datasets._carve import SPLITS, Shares, carved
 from benchbench.datasets._decoded import decoded
-from benchbench.datasets._folders import folder_identity, read_image_folder
+from benchbench.datasets._folders import Contents, Place, contents, read_image_folder
 from benchbench.errors import DataError, DataMissingError
 from benchbench.hookspecs import hookimpl
 from benchbench.types import Dataset, DatasetSource, LabelledImages
@@ -23,7 +23,8 @@ NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation"), 
 class ImageFolder(DatasetSource):
     """``<class>/<image>``, divided class by class; or ``train/<class>/<image>``, ``test/...`` and perhaps ``val/...``.
 
-    Each split may be a folder or a zip (``train.zip``). Where val is not given it is carved out of train.
+    Either may be a directory or a zip, and in a directory each split may be a zip (``train.zip``). What is missing of
+    val and test is carved out of train. Where there is a ``dataset.json`` as StyleGAN and EDM have it, labels are its.
     """
 
     name = "imagefolder"
@@ -57,21 +58,47 @@ class ImageFolder(DatasetSource):
         splits = {split: self._read(place, split if len(places) > 1 else "images") for split, place in places.items()}
         return carved(self.name, _same_classes(splits), self.config)
 
-    def _read(self, place: Path, what: str) -> LabelledImages:
+    def _read(self, place: Place, what: str) -> LabelledImages:
         size, who = self.config.size, f"dataset {self.name!r}, {what}"
-        identity = {"imagefolder": folder_identity([place]), "size": size}
+        identity = {"imagefolder": place.identity(), "size": size}
         return decoded(identity, lambda: read_image_folder([place], who, size))
 
 
-def _given(path: Path) -> dict[str, Path]:
-    """The place of every split that is given; one pool of images counts as train."""
-    found = {}
-    for split in SPLITS if path.is_dir() else ():
-        places = [path / f"{name}{ending}" for name in NAMES[split] for ending in ("", ".zip")]
-        there = [place for place in places if place.exists()]
-        if there:
-            found[split] = there[0]
-    return found if {"train", "test"} <= found.keys() else {"train": path}
+def _given(path: Path) -> dict[str, Place]:
+    """The place of every split that is given; one pool of images counts as train.
+
+    Raises:
+        DataError: If folders may be splits or classes.
+    """
+    who = "dataset 'imagefolder'"
+    held = contents(Place(path), who)
+    if held.indexed is not None:
+        return {"train": Place(path)}
+    found = {split: place for split in SPLITS if (place := _split(path, held, split)) is not None}
+    folders = {folder for folder in held.folders if any(folder in NAMES[split] for split in found)}
+    # train without val and test is a class beside others, and all there is where nothing stands beside it
+    if "train" not in found or (len(found) == 1 and folders != set(held.folders)):
+        return {"train": Place(path)}
+    loose = [split for split, place in found.items() if contents(place, who).loose]
+    if not loose:
+        return found
+    if len(found) == 1:  # one folder of images: one class
+        return {"train": Place(path)}
+    raise DataError(
+        f"{who}: {path} has folders called like splits ({', '.join(sorted(folders)) or 'as zips'}), with images "
+        f"directly in {', '.join(map(repr, loose))}. As splits they need one folder a class, train/<class>/<image>; as "
+        "classes they need other names: move the images into class folders, or rename the folders"
+    )
+
+
+def _split(path: Path, held: Contents, split: str) -> Place | None:
+    """Where the images of a split are, under the first of its names that is there; in a directory also as a zip."""
+    for name in NAMES[split]:
+        if name in held.folders:
+            return Place(path, name) if path.is_file() else Place(path / name)
+        if (path / f"{name}.zip").is_file():
+            return Place(path / f"{name}.zip")
+    return None
 
 
 def _same_classes(splits: dict[str, LabelledImages]) -> dict[str, LabelledImages]:
@@ -86,7 +113,8 @@ def _same_classes(splits: dict[str, LabelledImages]) -> dict[str, LabelledImages
         if missing:
             raise DataError(
                 f"dataset 'imagefolder', {split}: has no image of {len(missing)} classes that other splits have "
-                f"({', '.join(missing[:5])}), expected the same classes in all; add images or remove these folders"
+                f"({', '.join(missing[:5])}), expected the same classes in all; add images or remove these folders (or "
+                "rename folders called like splits that are meant as classes)"
             )
     if len({data.shape[0] for data in splits.values()}) == 1:
         return splits

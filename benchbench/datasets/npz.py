@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,11 @@ import torch
 from pydantic import Field
 
 from benchbench.datasets._carve import SPLITS, Shares, carved
+from benchbench.datasets._decoded import decoded
+from benchbench.datasets._labels import checked_labels, class_names
 from benchbench.errors import DataError, DataMissingError
 from benchbench.hookspecs import hookimpl
+from benchbench.store.files import sha256_file
 from benchbench.types import Dataset, DatasetSource, LabelledImages
 
 # Unpacked bytes that an archive may declare: 64 GiB is no dataset that fits this framework's memory.
@@ -54,20 +59,37 @@ class Npz(DatasetSource):
                 f"dataset 'npz': there is no file {path}; give its place as the dataset's config key 'path', or say "
                 "with --data-dir where it is"
             )
-        arrays = _read(path)
-        splits = _splits(arrays, path)
-        return carved(self.name, splits, self.config)
+        with _npz_errors(path), _opened(path) as archive:
+            keys = _keys(archive.files, path)
+        whole = cache(lambda: _splits(_read(path), keys, path))  # unpacked at most once, for all splits together
+        digest = sha256_file(path)
+
+        def split_of(split: str) -> LabelledImages:
+            return decoded({"npz": digest, "split": split}, lambda: whole()[split])
+
+        return carved(self.name, {split: split_of(split) for split in keys}, self.config)
 
 
 def _read(path: Path) -> Arrays:
     """All arrays of the file; nothing is unpickled."""
+    with _npz_errors(path), _opened(path) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _opened(path: Path) -> Any:
+    """The archive, once it declares no more than ``LARGEST``."""
+    with zipfile.ZipFile(path) as archive:
+        declared = sum(member.file_size for member in archive.infolist())
+    if declared > LARGEST:
+        raise DataError(f"{path}: declares {declared} bytes of arrays, expected at most {LARGEST}")
+    return np.load(path, allow_pickle=False)
+
+
+@contextmanager
+def _npz_errors(path: Path) -> Iterator[None]:
+    """What a damaged file raises, by name."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            declared = sum(member.file_size for member in archive.infolist())
-        if declared > LARGEST:
-            raise DataError(f"{path}: declares {declared} bytes of arrays, expected at most {LARGEST}")
-        with np.load(path, allow_pickle=False) as found:
-            return {name: found[name] for name in found.files}
+        yield
     except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError, NotImplementedError) as error:
         raise DataError(
             f"{path}: cannot be read ({error}), expected an npz file of plain arrays; write it with "
@@ -75,34 +97,32 @@ def _read(path: Path) -> Arrays:
         ) from error
 
 
-def _splits(arrays: Arrays, path: Path) -> dict[str, LabelledImages]:
-    """The splits that the file has, or all of it as ``train`` alone."""
-    named = {split: (f"{split}_images", f"{split}_labels") for split in SPLITS}
-    found = {split: keys for split, keys in named.items() if any(key in arrays for key in keys)}
-    if not found:
-        found = {"train": ("images", "labels") if "images" in arrays else ("arr_0", "arr_1")}
-    elif not {"train", "test"} <= found.keys():
-        raise DataError(f"{path}: has {', '.join(found)} images, expected train_images and test_images at least")
-    for key in (key for keys in found.values() for key in keys):
-        if key not in arrays:
-            held = ", ".join(sorted(arrays)) or "nothing"
-            raise DataError(f"{path}: has no array {key!r}; it has {held}; expected 'images' and 'labels'")
-    labels = {split: _labels(arrays[keys[1]], f"{path}: {keys[1]}") for split, keys in found.items()}
-    classes = _classes(arrays, labels, path)
+def _splits(arrays: Arrays, keys: Mapping[str, tuple[str, str]], path: Path) -> dict[str, LabelledImages]:
+    """The splits, by the names of their images and labels."""
+    labels = {
+        split: checked_labels(arrays[of_labels], f"{path}: {of_labels}") for split, (_, of_labels) in keys.items()
+    }
+    named = [str(name) for name in arrays["classes"].ravel()] if "classes" in arrays else None
+    classes = class_names(named, labels.values(), str(path))
     return {
-        split: LabelledImages(_images(arrays[keys[0]], f"{path}: {keys[0]}"), labels[split], classes)
-        for split, keys in found.items()
+        split: LabelledImages(_images(arrays[of_images], f"{path}: {of_images}"), labels[split], classes)
+        for split, (of_images, _) in keys.items()
     }
 
 
-def _classes(arrays: Arrays, labels: Mapping[str, torch.Tensor], path: Path) -> tuple[str, ...]:
-    count = 1 + max(int(each.max()) if len(each) else -1 for each in labels.values())
-    if "classes" not in arrays:
-        return tuple(str(label) for label in range(count))
-    names = tuple(str(name) for name in arrays["classes"].ravel())
-    if len(names) < count or len(set(names)) != len(names):
-        raise DataError(f"{path}: names {len(set(names))} different classes, but has labels up to {count - 1}")
-    return names
+def _keys(held: Collection[str], path: Path) -> dict[str, tuple[str, str]]:
+    """The names of the arrays of the splits that the file has, or of all of it as ``train`` alone."""
+    named = {split: (f"{split}_images", f"{split}_labels") for split in SPLITS}
+    found = {split: keys for split, keys in named.items() if any(key in held for key in keys)}
+    if not found:
+        found = {"train": ("images", "labels") if "images" in held else ("arr_0", "arr_1")}
+    elif not {"train", "test"} <= found.keys():
+        raise DataError(f"{path}: has {', '.join(found)} images, expected train_images and test_images at least")
+    for key in (key for keys in found.values() for key in keys):
+        if key not in held:
+            listed = ", ".join(sorted(held)) or "nothing"
+            raise DataError(f"{path}: has no array {key!r}; it has {listed}; expected 'images' and 'labels'")
+    return found
 
 
 def _images(array: npt.NDArray[Any], who: str) -> torch.Tensor:
@@ -116,17 +136,6 @@ def _images(array: npt.NDArray[Any], who: str) -> torch.Tensor:
     if array.ndim != 4 or array.shape[1] not in (1, 3) or 0 in array.shape:
         raise DataError(f"{who}: got shape {array.shape}, expected (N, H, W), (N, H, W, C) or (N, C, H, W), C = 1 or 3")
     return torch.from_numpy(np.ascontiguousarray(array))
-
-
-def _labels(array: npt.NDArray[Any], who: str) -> torch.Tensor:
-    """``int64 (N,)``."""
-    if array.dtype.kind not in "iu" or array.ndim not in (1, 2):
-        raise DataError(f"{who}: got {array.dtype} {array.shape}, expected whole numbers (N,) or (N, 1)")
-    if array.ndim == 2 and array.shape[1] != 1:
-        raise DataError(f"{who}: got shape {array.shape}, expected one label an image: (N,) or (N, 1)")
-    if array.size and not 0 <= int(array.min()) <= int(array.max()) < 100_000:
-        raise DataError(f"{who}: got {array.min()}..{array.max()}, expected labels counted from 0")
-    return torch.from_numpy(array.ravel().astype(np.int64))
 
 
 @hookimpl

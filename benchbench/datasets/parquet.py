@@ -1,0 +1,148 @@
+"""Datasets as Hugging Face keeps them: a folder of parquet files with encoded images and labels."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+from torch import Tensor
+
+from benchbench.datasets._carve import Shares, carved
+from benchbench.datasets._decoded import decoded
+from benchbench.datasets._labels import checked_labels, class_names
+from benchbench.datasets._parquet import IMAGES, LABELS, ParquetImages
+from benchbench.datasets._pixels import decode_images
+from benchbench.errors import DataError, DataMissingError
+from benchbench.hookspecs import hookimpl
+from benchbench.store.files import sha256_file
+from benchbench.types import Dataset, DatasetSource, LabelledImages
+
+# What the names of a split's files begin with.
+NAMES = {"train": ("train", "training"), "val": ("validation", "valid", "val", "dev"), "test": ("test", "testing")}
+
+SHARD = re.compile(r"-\d+-of-(\d+)$")
+
+logger = logging.getLogger(__name__)
+
+Files = Sequence[ParquetImages]
+
+
+class Parquet(DatasetSource):
+    """Files ``train-*.parquet``, ``test-*.parquet``, ``validation-*.parquet`` in a folder, or in ``data`` within it.
+
+    They have a column of images as Hugging Face's ``Image`` feature stores them (``struct<bytes, path>``, the bytes a
+    PNG or JPEG file) or of such bytes alone, and one of labels, whole numbers from 0; the classes' names are those of
+    the ``ClassLabel`` feature where there is one. What is missing of val and test is carved out of train; one file, or
+    files of other names, are one pool. Images keep the order of the rows. Paths in a file are never followed.
+    """
+
+    name = "parquet"
+
+    class Config(Shares):
+        """Which files and columns, the size of the images, and how they are divided."""
+
+        # a place, not a setting: left out of content keys, which take the images' fingerprint instead
+        path: str = Field(
+            "parquet", exclude=True, description="Folder or file; relative to the data folder, or absolute."
+        )
+        image: str | None = Field(None, description=f"Column of the images; None finds {' or '.join(IMAGES)}.")
+        label: str | None = Field(None, description=f"Column of the labels; None finds {' or '.join(LABELS)}.")
+        size: int | None = Field(
+            None, ge=4, le=1024, description="Crop to the central square and resize to this; None: as they are."
+        )
+
+    def load(self, data_dir: Path) -> Dataset:
+        """Read, decode (once) and divide.
+
+        Raises:
+            DataMissingError: If there is no such folder or file, or pyarrow is not installed.
+            DataError: If files or images cannot be read, images differ in size, or a column is not found.
+        """
+        path = data_dir / Path(self.config.path).expanduser()
+        image, label = self.config.image, self.config.label
+        files = {split: [ParquetImages(each, image, label) for each in paths] for split, paths in _given(path).items()}
+        names = _same_names([each for of_split in files.values() for each in of_split])
+        labels = {
+            split: checked_labels(np.concatenate([each.labels() for each in of_split]), f"{path}, {split} labels")
+            for split, of_split in files.items()
+        }
+        classes = class_names(names, labels.values(), str(path))
+        splits = {split: self._read(files[split], split, labels[split], classes) for split in files}
+        return carved(self.name, splits, self.config)
+
+    def _read(self, files: Files, split: str, labels: Tensor, classes: tuple[str, ...]) -> LabelledImages:
+        who, size = f"dataset {self.name!r}, {split}", self.config.size
+        identity = [[sha256_file(file.path), file.image, file.label] for file in files]
+
+        def decode() -> LabelledImages:
+            images = [image for file in files for image in file.images()]
+            if not images:
+                raise DataError(f"{who}: got no row in {files[0].path}, expected images; fetch it again")
+            return LabelledImages(decode_images(images, who, size), labels, classes)
+
+        return decoded({"parquet": identity, "classes": classes, "size": size}, decode)
+
+
+def _same_names(files: Files) -> tuple[str, ...] | None:
+    """The names of the classes, once it is sure that all files agree on them."""
+    for file in files:
+        if file.names != files[0].names:
+            raise DataError(
+                f"{file.path} names other classes than {files[0].path}, expected the same; fetch them again"
+            )
+    return files[0].names
+
+
+def _given(path: Path) -> Mapping[str, Sequence[Path]]:
+    """The files of every split that is given; one pool of images counts as train."""
+    there = [path] if path.is_file() else _in_folder(path)
+    found: dict[str, list[Path]] = {}
+    for file in there:
+        word = re.split(r"[-._]", file.stem.lower())[0]
+        found.setdefault(next((split for split in NAMES if word in NAMES[split]), "others"), []).append(file)
+    others = found.pop("others", [])
+    if not found or path.is_file():
+        return {"train": _all_shards(there)}
+    if "train" not in found:
+        raise DataError(f"{path}: has parquet files of {', '.join(found)}, expected some of train; fetch them")
+    if others:
+        logger.warning("dataset 'parquet': left out are %d files of no split: %s", len(others), _listed(others))
+    return {split: _all_shards(found[split]) for split in NAMES if split in found}
+
+
+def _in_folder(path: Path) -> Sequence[Path]:
+    for folder in (path / "data", path):
+        if files := sorted(folder.glob("*.parquet")):
+            return files
+    deeper = sorted({file.parent for file in path.rglob("*.parquet")})
+    hint = f"; there are some in {_listed(deeper)}" if deeper else ""
+    raise DataMissingError(
+        f"dataset 'parquet': no {path / 'data'}/*.parquet and no {path}/*.parquet{hint}; give the folder's place as "
+        "the dataset's config key 'path', or say with --data-dir where it is"
+    )
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    return ", ".join(map(str, paths[:3]))
+
+
+def _all_shards(files: Sequence[Path]) -> Sequence[Path]:
+    """The files, once it is sure that none of ``-00000-of-00005`` is missing."""
+    for file in files:
+        if shard := SHARD.search(file.stem):
+            alike = [each for each in files if re.sub(SHARD, "", each.stem) == re.sub(SHARD, "", file.stem)]
+            if len(alike) != int(shard[1]):
+                raise DataError(
+                    f"{file}: got {len(alike)} of {int(shard[1])} parts of it, expected all; fetch the others"
+                )
+    return files
+
+
+@hookimpl
+def benchbench_datasets() -> Sequence[type[DatasetSource]]:
+    """Bring parquet files."""
+    return [Parquet]
