@@ -56,9 +56,7 @@ class CnnStrided(NetworkClassifier):
     class Config(BaseConfig):
         """Size and optimizer."""
 
-        width: int = Field(
-            64, ge=1, description="Channels after the first convolution; doubled by every further one."
-        )
+        width: int = Field(64, ge=1, description="Channels after the first convolution; doubled by every further one.")
         batch_size: int = Field(64, ge=2, description="Images a step.")
         learning_rate: float = Field(1e-4, gt=0, description="Adam's, constant.")
 
