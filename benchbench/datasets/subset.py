@@ -44,9 +44,24 @@ def subset_index(labels: Tensor, num_classes: int, fraction: float, imbalance: f
         ``int64 (n,)``, ascending, without repeats.
     """
     sizes = class_sizes(torch.bincount(labels, minlength=num_classes), fraction, imbalance)
+    return take_of_each(labels, sizes, seed, "subset")
+
+
+def take_of_each(labels: Tensor, sizes: Tensor, seed: int, scope: str) -> Tensor:
+    """So many images of every class, in an order of chance; what fewer take, more take too.
+
+    Args:
+        labels: ``int64 (N,)``.
+        sizes: ``int64 (K,)``: images wanted of each class.
+        seed: Decides the order, with ``scope``.
+        scope: What the images are for, so that two purposes of one seed take different ones.
+
+    Returns:
+        ``int64 (n,)``, ascending, without repeats.
+    """
     kept = []
-    for label in range(num_classes):
+    for label, size in enumerate(sizes.tolist()):
         members = torch.nonzero(labels == label).flatten()
-        order = torch.randperm(len(members), generator=torch_generator(seed, "subset", label))
-        kept.append(members[order[: int(sizes[label])]])
+        order = torch.randperm(len(members), generator=torch_generator(seed, scope, label))
+        kept.append(members[order[:size]])
     return torch.cat(kept).sort().values

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from benchbench.datasets.subset import take_of_each
 from benchbench.downstream.sample_plan import SamplePlan
-from benchbench.seeding import derive_seed, torch_generator
+from benchbench.seeding import derive_seed
 from benchbench.types import LabelledImages, Predictor
 
 
@@ -93,12 +94,8 @@ def oversampled(real: LabelledImages) -> LabelledImages:
 
 def part_of(real: LabelledImages, part: float, seed: int) -> LabelledImages:
     """A part of the images of every class, at least one of each; smaller parts of one seed lie in larger ones."""
-    kept = []
-    for label in range(len(real.classes)):
-        members = torch.nonzero(real.labels == label).flatten()
-        order = torch.randperm(len(members), generator=torch_generator(seed, "part", label))
-        kept.append(members[order[: max(1, round(part * len(members)))]])
-    return real.take(torch.cat(kept).sort().values)
+    sizes = (part * real.class_counts.double()).round().to(torch.int64).clamp(min=1)
+    return real.take(take_of_each(real.labels, sizes, seed, "part"))
 
 
 def training_set(

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from benchbench.downstream._network_classifier import Descent, NetworkClassifier, too_small
+from benchbench.downstream._network_classifier import Descent, DescentClassifier, too_small
 from benchbench.hookspecs import hookimpl
 from benchbench.types import Classifier
 from benchbench.types import Config as BaseConfig
@@ -48,7 +48,7 @@ class StridedCnn(nn.Module):
         return out
 
 
-class CnnStrided(NetworkClassifier):
+class CnnStrided(DescentClassifier):
     """:class:`StridedCnn` and Adam at one learning rate throughout: what a first course would build."""
 
     name = "cnn_strided"

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_max_pool2d, max_pool2d
 
-from benchbench.downstream._network_classifier import Descent, NetworkClassifier, too_small
+from benchbench.downstream._network_classifier import Descent, DescentClassifier, too_small
 from benchbench.hookspecs import hookimpl
 from benchbench.types import Classifier
 from benchbench.types import Config as BaseConfig
@@ -85,7 +85,7 @@ def triangle(index: int, total: int, peak: float) -> float:
     return at / peak if at <= peak else (1 - at) / (1 - peak)
 
 
-class ResNet9Classifier(NetworkClassifier):
+class ResNet9Classifier(DescentClassifier):
     """:class:`ResNet9` with one triangle of learning rates; no augmentation of its own.
 
     With the protocol's classical augmentation, batches of 512 and some 2,300 steps (24 epochs of 50,000 images)

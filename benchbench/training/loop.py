@@ -112,8 +112,8 @@ def fit_loop(
         index += 1
         out_of_time = ctx.deadline is not None and time.monotonic() >= ctx.deadline
         if index % CHECK_EVERY == 0 or index == total or out_of_time:
-            losses = dict(zip(latest, torch.stack([*latest.values()]).tolist(), strict=True))  # one transfer
-            _look(watch, train_step, losses, index, total)
+            losses = _read(latest)
+            _look(watch, train_step, losses, index, total, ctx)
             ctx.log(phase, index, total, losses)
         if ctx.checkpoint.due() and index < total:
             state = {"phase": phase, "index": index, "step": train_step.state_dict(), "watch": watch.state_dict()}
@@ -125,7 +125,14 @@ def fit_loop(
     return LoopResult(index, losses)
 
 
-def _look(watch: HealthWatch, train_step: TrainStep, losses: Mapping[str, float], index: int, total: int) -> None:
+def _read(losses: Mapping[str, Tensor]) -> dict[str, float]:
+    """The losses as numbers, in one transfer from the device; a step may report none."""
+    return dict(zip(losses, torch.stack([*losses.values()]).tolist(), strict=True)) if losses else {}
+
+
+def _look(
+    watch: HealthWatch, train_step: TrainStep, losses: Mapping[str, float], index: int, total: int, ctx: FitContext
+) -> None:
     """Have the health of the fit looked at, as far as the step lets itself be looked into."""
     watch.losses(losses, index)
     parameters: Callable[[], Iterable[Tensor]] | None = getattr(train_step, "parameters", None)
@@ -134,7 +141,9 @@ def _look(watch: HealthWatch, train_step: TrainStep, losses: Mapping[str, float]
     probe: Callable[[int], Tensor] | None = getattr(train_step, "probe", None)
     every = max(CHECK_EVERY, total // PROBES // CHECK_EVERY * CHECK_EVERY)
     if probe is not None and index % every == 0:
-        watch.samples(probe(PROBED_IMAGES), index)
+        samples = probe(PROBED_IMAGES)
+        ctx.show(index, samples)
+        watch.samples(samples, index)
 
 
 def _augmented(images: Tensor, ctx: FitContext, phase: str, index: int) -> Tensor:

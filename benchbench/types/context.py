@@ -69,6 +69,10 @@ def _no_note(step: int, kind: str, message: str) -> None:
     """Drop a remark."""
 
 
+def _no_show(step: int, images: Tensor) -> None:
+    """Drop a look at samples."""
+
+
 @dataclass(frozen=True)
 class FitContext:
     """What a generator gets besides its training images.
@@ -81,6 +85,8 @@ class FitContext:
         deadline: ``time.monotonic()`` value at which training should stop early, or None.
         log: ``log(phase, step, total, values)``, called now and then with the losses.
         note: ``note(step, kind, message)``, called for what was odd but did not end the fit; it goes to the report.
+        show: ``show(step, images)``, called now and then with samples of what is being trained, ``float (B, C, H, W)``
+            in [-1, 1], for people who watch.
         checkpoint: Keeps and returns the training state.
         augment: For classifiers only: ``augment(images, generator)`` changes a batch of training images
             (``uint8 (B, C, H, W)``, on the device), anew in every step; None leaves them as they are. A classifier
@@ -96,6 +102,7 @@ class FitContext:
     deadline: float | None = None
     log: Callable[[str, int, int, Mapping[str, float]], None] = _no_log
     note: Callable[[int, str, str], None] = _no_note
+    show: Callable[[int, Tensor], None] = _no_show
     checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
     augment: Callable[[Tensor, torch.Generator], Tensor] | None = None
     compute: Compute = field(default_factory=Compute)
