@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shlex
 import sys
 from collections import Counter
 from pathlib import Path
@@ -12,6 +10,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchbench.commands.options import (
+    HERE_DATA,
+    HERE_REPORTS,
+    HERE_RUNS,
+    BenchmarkFile,
+    DataDir,
+    Debug,
+    Device,
+    Only,
+    Out,
+    Plugins,
+    RunsDir,
+    Seeds,
+    Settings,
+    command_line,
+    open_work,
+)
 from benchbench.errors import BenchbenchError, BenchmarkFileError, RequestError
 
 if TYPE_CHECKING:
@@ -20,7 +35,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from benchbench.leaderboard import Board
-    from benchbench.runner.workspace import Workspace
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,21 +42,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Should I augment my images with a generative model: with which, how much, and is it safe?",
 )
-
-BenchmarkFile = Annotated[Path, typer.Argument(metavar="BENCHMARK.yaml", help="The benchmark file.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Plugins = Annotated[list[str], typer.Option("--plugin", help="A plugin file or module; may be repeated.")]
-Settings = Annotated[
-    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. budget.max_steps=100.")
-]
-Seeds = Annotated[int | None, typer.Option(min=1, help="Use seeds 0..N-1 instead of the file's.")]
-Only = Annotated[list[str], typer.Option("--only", metavar="ROW", help="Run these rows only; may be repeated.")]
-DataDir = Annotated[Path, typer.Option(envvar="BENCHBENCH_DATA_DIR", help="Where datasets are looked for.")]
-RunsDir = Annotated[Path, typer.Option(envvar="BENCHBENCH_RUNS_DIR", help="Where results are kept.")]
-Out = Annotated[Path, typer.Option(help="Reports go to OUT/<benchmark>.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.", is_flag=True)]
-
-HERE_DATA, HERE_RUNS, HERE_REPORTS = Path("data"), Path(".benchbench"), Path("reports")
 
 
 @app.command()
@@ -69,7 +68,7 @@ def run(
 
     from benchbench.runner.run import run_benchmark
 
-    work = _open(benchmark, setting, seeds, plugin, device, data_dir, runs_dir)
+    work = open_work(benchmark, setting, seeds, plugin, device, data_dir, runs_dir)
     console = Console()
     try:
         done = run_benchmark(
@@ -80,7 +79,7 @@ def run(
             executor=executor,
             jobs=jobs,
             retry_failed=retry_failed,
-            command=_command(benchmark, setting, seeds, plugin, only),
+            command=command_line(benchmark, setting, seeds, plugin, only),
         )
     except KeyboardInterrupt:
         typer.echo("benchbench: interrupted; what was finished is kept, the same command goes on from there", err=True)
@@ -121,7 +120,7 @@ def plan(
     """Say, cell by cell, what is cached and why the rest is not. Runs nothing, writes nothing."""
     from benchbench.runner.plan_view import plan_lines, plan_table
 
-    work = _open(benchmark, setting, seeds, plugin, "auto", data_dir, runs_dir)
+    work = open_work(benchmark, setting, seeds, plugin, "auto", data_dir, runs_dir)
     lines = plan_lines(work, only)
     if as_json:
         typer.echo(json.dumps([vars(line) for line in lines], indent=2))
@@ -145,10 +144,10 @@ def report(
 
     from benchbench.runner.run import check_writable, report_benchmark
 
-    work = _open(benchmark, setting, seeds, plugin, "auto", data_dir, runs_dir)
+    work = open_work(benchmark, setting, seeds, plugin, "auto", data_dir, runs_dir)
     folder = out / work.benchmark.name
     check_writable(folder, "--out")
-    done = report_benchmark(work, folder, command=_command(benchmark, setting, seeds, plugin, []))
+    done = report_benchmark(work, folder, command=command_line(benchmark, setting, seeds, plugin, []))
     console = Console()
     _print_boards(console, done.boards)
     console.print(f"report: {done.folder / 'leaderboard.md'}", markup=False, highlight=False, soft_wrap=True)
@@ -239,41 +238,6 @@ def check(
 
 def _about(cls: type) -> str:
     return (cls.__doc__ or "").strip().partition("\n")[0]
-
-
-def _open(
-    benchmark: Path,
-    settings: list[str],
-    seeds: int | None,
-    plugins: list[str],
-    device: str,
-    data_dir: Path,
-    runs_dir: Path,
-) -> Workspace:
-    from benchbench.runner.workspace import open_workspace
-
-    os.environ["BENCHBENCH_DATA_DIR"] = str(data_dir.absolute())  # for plugins that look for weights there
-    overrides = [*settings, *([f"seeds={seeds}"] if seeds else [])]
-    return open_workspace(
-        benchmark, overrides=overrides, plugins=plugins, device=device, data_dir=data_dir, runs_dir=runs_dir
-    )
-
-
-def _command(benchmark: Path, settings: list[str], seeds: int | None, plugins: list[str], only: list[str]) -> str:
-    """The command that reproduces a report, without what has no influence on its numbers."""
-    words = ["benchbench", "run", _shown(str(benchmark))]
-    for option, values in (("--only", only), ("--plugin", plugins), ("--set", settings)):
-        words += [word for value in values for word in (option, _shown(value))]
-    words += ["--seeds", str(seeds)] if seeds else []
-    return shlex.join(words)
-
-
-def _shown(word: str) -> str:
-    """A path below the current folder relative to it, any other absolute one by its name: reports are published."""
-    path = Path(word)
-    if not path.is_absolute():
-        return word
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else path.name
 
 
 def _print_boards(console: Console, boards: Sequence[Board]) -> None:

@@ -1,0 +1,63 @@
+"""What commands share: their options, and how a benchmark is opened."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from benchbench.runner.workspace import Workspace
+
+BenchmarkFile = Annotated[Path, typer.Argument(metavar="BENCHMARK.yaml", help="The benchmark file.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Plugins = Annotated[list[str], typer.Option("--plugin", help="A plugin file or module; may be repeated.")]
+Settings = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. budget.max_steps=100.")
+]
+Seeds = Annotated[int | None, typer.Option(min=1, help="Use seeds 0..N-1 instead of the file's.")]
+Only = Annotated[list[str], typer.Option("--only", metavar="ROW", help="Run these rows only; may be repeated.")]
+DataDir = Annotated[Path, typer.Option(envvar="BENCHBENCH_DATA_DIR", help="Where datasets are looked for.")]
+RunsDir = Annotated[Path, typer.Option(envvar="BENCHBENCH_RUNS_DIR", help="Where results are kept.")]
+Out = Annotated[Path, typer.Option(help="Reports go to OUT/<benchmark>.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.", is_flag=True)]
+
+HERE_DATA, HERE_RUNS, HERE_REPORTS = Path("data"), Path(".benchbench"), Path("reports")
+
+
+def open_work(
+    benchmark: Path,
+    settings: list[str],
+    seeds: int | None,
+    plugins: list[str],
+    device: str,
+    data_dir: Path,
+    runs_dir: Path,
+) -> Workspace:
+    from benchbench.runner.workspace import open_workspace
+
+    os.environ["BENCHBENCH_DATA_DIR"] = str(data_dir.absolute())  # for plugins that look for weights there
+    overrides = [*settings, *([f"seeds={seeds}"] if seeds else [])]
+    return open_workspace(
+        benchmark, overrides=overrides, plugins=plugins, device=device, data_dir=data_dir, runs_dir=runs_dir
+    )
+
+
+def command_line(benchmark: Path, settings: list[str], seeds: int | None, plugins: list[str], only: list[str]) -> str:
+    """The command that reproduces a report, without what has no influence on its numbers."""
+    words = ["benchbench", "run", _shown(str(benchmark))]
+    for option, values in (("--only", only), ("--plugin", plugins), ("--set", settings)):
+        words += [word for value in values for word in (option, _shown(value))]
+    words += ["--seeds", str(seeds)] if seeds else []
+    return shlex.join(words)
+
+
+def _shown(word: str) -> str:
+    """A path below the current folder relative to it, any other absolute one by its name: reports are published."""
+    path = Path(word)
+    if not path.is_absolute():
+        return word
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else path.name
