@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from matplotlib.text import Annotation
 
 from benchbench.leaderboard import Board, Column, Correlation, Dossier, Record, RowInfo, Rules, SettingInfo, build_board
-from benchbench.leaderboard.dossier import ArmDetail
+from benchbench.leaderboard.dossier import ArmDetail, FitDetail
 from benchbench.leaderboard.verdict import describe
 from benchbench.leaderboard.worth import LearningCurve, Worth
 from benchbench.metrics.fd_per_class import FrechetPerClass
@@ -167,6 +167,9 @@ def board(
     )
 
 
+NOTES = [{"step": 150, "kind": "low_variety", "message": "samples differ by 2 of 255"}]
+
+
 def dossier(*boards: Board, images: int = 300, dimensions: int = 20) -> Dossier:
     made = boards or (board(),)
     grid = torch.arange(3 * 2 * 4 * 4, dtype=torch.uint8).reshape(6, 1, 4, 4)
@@ -196,6 +199,8 @@ def dossier(*boards: Board, images: int = 300, dimensions: int = 20) -> Dossier:
         grids={one.setting.name: {"good": grid, HOSTILE[1]: grid} for one in made},
         real=grid,
         details=[ArmDetail("full", "real", "real", None, CONFUSION, [[20.0, 0.123456789]], 1)],
+        fits=[FitDetail("full", "good", 0, [{"step": 50, "loss": 0.123456789}], [])],
+        nearest={},
         dimensions={"x": dimensions},
         command="benchbench run b.yaml",
         margin=0.01,
@@ -758,9 +763,25 @@ def test_details_hold_confusion_matrices_one_a_line(tmp_path: Path) -> None:
     assert arm == {**asdict(what.details[0]), "curve": [[20.0, 0.123457]]}
 
 
+def test_details_hold_how_the_generators_learned(tmp_path: Path) -> None:
+    fits = [FitDetail("full", "good", 1, [{"step": 50, "loss": 0.123456789}, {"step": 100, "loss": math.nan}], NOTES)]
+    Details().write(replace(dossier(), fits=fits), tmp_path)
+    (fit,) = json.loads((tmp_path / "details.json").read_text())["fits"]
+    assert fit["curve"] == [{"step": 50, "loss": 0.123457}, {"step": 100, "loss": None}]
+    assert (fit["row"], fit["seed"], fit["notes"]) == ("good", 1, NOTES)
+
+
+def test_what_was_odd_in_training_is_on_the_page() -> None:
+    fits = [FitDetail("full", HOSTILE[1], 1, [], NOTES), FitDetail("full", "good", 0, [], [])]
+    noticed = part(page(replace(dossier(), fits=fits)), "## Noticed in training")
+    (line,) = [line for line in noticed.splitlines() if "samples differ" in line]
+    assert "150" in line and "low" in line and "good" not in noticed
+    assert "Noticed in training" not in page(dossier())
+
+
 def test_a_number_that_is_not_finite_is_no_json() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
-        json_lines({"a": 1}, "rows", [math.nan])
+        json_lines({"a": 1}, rows=[math.nan])
 
 
 def test_the_same_dossier_gives_the_same_bytes_and_stale_figures_go(tmp_path: Path) -> None:

@@ -78,6 +78,14 @@ RUBBISH = (
     "import os, sys; open(os.path.join(os.path.dirname(sys.argv[1]), 'outcome.json'), 'w').write('{]'); os._exit(0)"
 )
 SILENT = "exited with status {} without saying how it went"
+# A child that outlives its parent, ignores what asks it to end, and says where it is.
+FORKS = """import os, signal, time
+        if not os.fork():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            open('child.pid', 'w').write(str(os.getpid()))
+            time.sleep(600)
+        while not os.path.exists('child.pid') or not open('child.pid').read(): time.sleep(0.05)
+        os._exit(3)"""
 MISBEHAVIOUR = {
     "raises": ("fit", "raise RuntimeError('boom | <b>')", "failed", "RuntimeError: boom | <b>"),
     "exits": ("fit", "import os; os._exit(7)", "failed", SILENT.format(7)),
@@ -89,7 +97,21 @@ MISBEHAVIOUR = {
     ),
     "diverges": ("fit", "raise bb.DivergedError('loss became nan', 42)", "diverged", "step 42: loss became nan"),
     "declines": ("fit", "raise bb.UnsupportedDataError('needs cats')", "skipped", "needs cats"),
-    "exhausts": ("fit", "raise MemoryError('1 TB')", "out_of_memory", "MemoryError: 1 TB"),
+    "exhausts": ("fit", "raise MemoryError('1 TB')", "out_of_memory", "MemoryError: 1 TB; lower the batch"),
+    "devours": (
+        "fit",
+        "self.all = []\n        while True: self.all.append(bytearray(2**26))",
+        "out_of_memory",
+        "MemoryError: ; lower the batch size, or raise limits.memory, with --retry-failed",
+    ),
+    "swells": ("fit", "self.all = torch.ones(2**40)", "out_of_memory", "can't allocate memory"),
+    "forks": ("fit", FORKS, "failed", SILENT.format(3)),
+    "babbles": (
+        "fit",
+        "import os; [os.write(2, b'x' * 2**20) for _ in range(12)]; raise RuntimeError('enough')",
+        "failed",
+        "RuntimeError: enough",
+    ),
     "hangs": (
         "fit",
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)",
@@ -135,7 +157,7 @@ class {name.title()}(bb.Generator):
     )
     (folder / "bad.py").write_text(plugin)
     bench.edit(bench.file, "plugins: [toy.py]", "plugins: [toy.py, bad.py]")
-    bench.edit(bench.file, "  - noise\n", f"  - noise\n{rows}limits: {{timeout: 40}}\n")
+    bench.edit(bench.file, "  - noise\n", f"  - noise\n{rows}limits: {{timeout: 40, memory: 4}}\n")
     done = bench("run", "toy.yaml")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
@@ -151,6 +173,15 @@ def test_a_generator_that_fails_is_a_row(misbehaved: tuple[Bench, str], name: st
     assert escape(message) in line
     assert f"**{name}**" in page
     assert "secret" not in page
+
+
+def test_what_it_started_is_gone_and_what_it_babbled_is_cut(misbehaved: tuple[Bench, str]) -> None:
+    bench, _ = misbehaved
+    child = int((bench.folder / "child.pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+    log = bench.folder / ".benchbench/cells/toy-board/babbles-seed0/log.txt"
+    assert log.stat().st_size < 9 * 2**20
 
 
 def test_it_stops_nobody_and_is_not_tried_again_unasked(misbehaved: tuple[Bench, str]) -> None:

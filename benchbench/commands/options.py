@@ -37,6 +37,7 @@ def open_work(
     data_dir: Path,
     runs_dir: Path,
 ) -> Workspace:
+    """Check the benchmark file and its plugins, and load the dataset; nothing is computed."""
     from benchbench.runner.workspace import open_workspace
 
     os.environ["BENCHBENCH_DATA_DIR"] = str(data_dir.absolute())  # for plugins that look for weights there

@@ -18,6 +18,9 @@ from benchbench.types import PARENT_VARIABLE, SLOT_VARIABLE, Executor, Outcome, 
 
 POLL_S = 0.05
 LOOK_S = 0.5
+# A log beyond this is cut: a plugin that writes without end shall not fill the disk.
+LOG_BYTES = 2**23
+CUT = b"\n[the log is cut here]\n"
 # Seconds between asking a process to end and killing it.
 GRACE_S = 1.0
 
@@ -60,7 +63,8 @@ def _start(task: Task, slot: int) -> _Running:
     task.folder.mkdir(parents=True, exist_ok=True)
     for stale in ("outcome.json", "progress.json"):
         (task.folder / stale).unlink(missing_ok=True)
-    log = (task.folder / "log.txt").open("wb")
+    (task.folder / "log.txt").unlink(missing_ok=True)
+    log = (task.folder / "log.txt").open("ab")  # appending, so that what is cut off leaves no hole
     process = subprocess.Popen(
         [sys.executable, "-m", task.module, str(task.payload)],
         stdin=subprocess.DEVNULL,
@@ -85,16 +89,25 @@ def _look(one: _Running, on_progress: Callable[[Progress], None]) -> Outcome | N
         return Outcome(one.task.name, Status.TIMEOUT, _phase(one.task), message, now - one.began)
     if now - one.looked > LOOK_S:
         one.looked = now
+        _cut(one)
         said = read_json(one.task.folder / "progress.json")
         if isinstance(said, dict):
             on_progress(Progress(one.task.name, **said))
     return None
 
 
+def _cut(one: _Running) -> None:
+    """Drop what was written beyond the log's limit."""
+    if os.fstat(one.log.fileno()).st_size > LOG_BYTES + len(CUT):
+        os.ftruncate(one.log.fileno(), LOG_BYTES)
+        os.write(one.log.fileno(), CUT)
+
+
 def _outcome(one: _Running, seconds: float) -> Outcome:
     """What the process wrote, or what its silence means."""
-    one.log.close()
     _signal(one, signal.SIGKILL)  # whatever it left running
+    _cut(one)
+    one.log.close()
     said = read_json(one.task.folder / "outcome.json")
     if isinstance(said, dict) and said.get("status") in set(Status):
         return Outcome(one.task.name, Status(said["status"]), str(said["phase"]), str(said["message"]), seconds)

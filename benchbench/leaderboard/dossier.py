@@ -35,6 +35,45 @@ class ArmDetail:
 
 
 @dataclass(frozen=True)
+class FitDetail:
+    """How one generator learned.
+
+    Attributes:
+        setting: The data setting's name.
+        row: The row's name.
+        seed: The cell's.
+        curve: ``[{"step": 50, "loss": 0.3, ...}, ...]``: the losses that the generator reports, by step. Phases of one
+            fit (networks trained one after the other) follow each other, each from step 0.
+        notes: ``[{"step": 150, "kind": "variety", "message": ...}, ...]``: what was odd but did not end the fit.
+    """
+
+    setting: str
+    row: str
+    seed: int
+    curve: Sequence[Mapping[str, float]]
+    notes: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The samples that are nearest to a training image, of one row and setting, of the first seed.
+
+    Attributes:
+        features: In whose space.
+        samples: ``uint8 (n, C, H, W)``, nearest first.
+        training: ``uint8 (n, C, H, W)``: the training image that is nearest to each.
+        distances: Euclidean, in features.
+        searched: Samples that were looked at.
+    """
+
+    features: str
+    samples: Tensor
+    training: Tensor
+    distances: Sequence[float]
+    searched: int
+
+
+@dataclass(frozen=True)
 class Dossier:
     """The boards of a benchmark, one a data setting, with their exhibits.
 
@@ -44,7 +83,9 @@ class Dossier:
         classes: The class names, by label.
         grids: By setting and row: ``uint8 (rows * K, C, H, W)``, K images a line, one a class, of the first seed.
         real: The same of real training images.
-        details: Confusion matrices and training curves.
+        details: Confusion matrices and training curves of the classifiers.
+        fits: Training curves of the generators, and what was odd in them.
+        nearest: By setting and row: the samples nearest to a training image.
         dimensions: By features: their length d.
         command: The command line that reproduces the boards.
         margin: Differences in accuracy below this do not matter.
@@ -57,6 +98,8 @@ class Dossier:
     grids: Mapping[str, Mapping[str, Tensor]]
     real: Tensor
     details: Sequence[ArmDetail]
+    fits: Sequence[FitDetail]
+    nearest: Mapping[str, Mapping[str, Nearest]]
     dimensions: Mapping[str, int]
     command: str
     margin: float

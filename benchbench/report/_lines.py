@@ -6,20 +6,21 @@ import json
 from collections.abc import Iterable, Mapping
 
 
-def json_lines(head: Mapping[str, object], key: str, items: Iterable[object]) -> bytes:
-    """``head`` and then ``key``: a list with one item a line.
+def json_lines(head: Mapping[str, object], **lists: Iterable[object]) -> bytes:
+    """``head`` and then lists with one item a line.
 
     Args:
         head: The entries that come first, as JSON values; at least one.
-        key: The list's name.
-        items: JSON values.
+        lists: The lists by name, of JSON values.
 
     Raises:
         ValueError: If a number is not finite: such JSON is read by few.
     """
-    opening = ",\n".join(f"{_compact(name)}: {_compact(value)}" for name, value in head.items())
-    lines = ",\n".join(_compact(item) for item in items)
-    return f"{{{opening},\n{_compact(key)}: [\n{lines}\n]}}\n".encode()
+    parts = [f"{_compact(name)}: {_compact(value)}" for name, value in head.items()]
+    for name, items in lists.items():
+        lines = ",\n".join(_compact(item) for item in items)
+        parts.append(f"{_compact(name)}: [\n{lines}\n]")
+    return ("{" + ",\n".join(parts) + "}\n").encode()
 
 
 def _compact(value: object) -> str:

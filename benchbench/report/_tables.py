@@ -260,3 +260,22 @@ def settings_table(dossier: Dossier, anchors: Sequence[str]) -> str:
         ]
         lines.append(line + ([NOTHING if board.transfer is None else escape(board.transfer.text)] if transfer else []))
     return pipe_table(headings + (["Transfer track"] if transfer else []), lines)
+
+
+def noticed_table(dossier: Dossier) -> str:
+    """What the watch over the generators' training noted, one line a cell; empty where nothing was odd."""
+    several = len(dossier.boards) > 1
+    lines = [
+        [
+            *([escape(fit.setting)] if several else []),
+            escape(fit.row),
+            str(fit.seed),
+            str(note["step"]),
+            escape(str(note["kind"])),
+            escape(str(note["message"])),
+        ]
+        for fit in dossier.fits
+        for note in fit.notes
+    ]
+    headings = [*(["Setting"] if several else []), "Row", "Seed", "Step", "What", "What was seen"]
+    return pipe_table(headings, lines) if lines else ""

@@ -1,23 +1,24 @@
-"""``details.json``: confusion matrices and training curves of all arms."""
+"""``details.json``: confusion matrices and training curves of all arms, training curves and health of all fits."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from benchbench.hookspecs import hookimpl
 from benchbench.leaderboard import Dossier
-from benchbench.leaderboard.dossier import ArmDetail
+from benchbench.leaderboard.dossier import ArmDetail, FitDetail
 from benchbench.report._lines import json_lines
 from benchbench.store.files import write_atomic
 from benchbench.types import Report
 
-DETAILS_SCHEMA = 1
+DETAILS_SCHEMA = 2
 
 
 class Details(Report):
-    """What the classifiers of every arm got wrong, and how they learned."""
+    """What the classifiers of every arm got wrong, and how they and the generators learned."""
 
     name = "details"
 
@@ -29,14 +30,23 @@ class Details(Report):
             "classes": list(dossier.classes),
         }
         path = folder / "details.json"
-        write_atomic(path, json_lines(head, "arms", map(_item, dossier.details)))
+        write_atomic(path, json_lines(head, arms=map(_arm, dossier.details), fits=map(_fit, dossier.fits)))
         return [path]
 
 
-def _item(detail: ArmDetail) -> dict[str, object]:
-    """A detail with its losses to six digits: the file is for looking at, and may be committed."""
-    curve = [[float(f"{number:.6g}") for number in point] for point in detail.curve]
+def _arm(detail: ArmDetail) -> dict[str, object]:
+    curve = [[_short(number) for number in point] for point in detail.curve]
     return {**asdict(detail), "curve": curve}
+
+
+def _fit(detail: FitDetail) -> dict[str, object]:
+    curve = [{name: _short(number) for name, number in point.items()} for point in detail.curve]
+    return {**asdict(detail), "curve": curve}
+
+
+def _short(number: float) -> float | None:
+    """Six digits: the file is for looking at, and may be committed; None for what JSON cannot say."""
+    return float(f"{number:.6g}") if math.isfinite(number) else None
 
 
 @hookimpl

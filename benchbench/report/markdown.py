@@ -14,7 +14,7 @@ from benchbench.report._classes import ClassTables
 from benchbench.report._numbers import escape, file_name
 from benchbench.report._phrases import distrust
 from benchbench.report._section import figures_folder, section
-from benchbench.report._tables import settings_table
+from benchbench.report._tables import noticed_table, settings_table
 from benchbench.store.files import write_atomic
 from benchbench.types import Report
 
@@ -112,6 +112,7 @@ def render(dossier: Dossier, figures: set[str]) -> str:
         outputs={column.output for board in dossier.boards for column in board.metrics},
         keys={column.key for board in dossier.boards for column in board.columns},
         failures=[failure for board in dossier.boards for row in board.rows for failure in row.info.failures],
+        noticed=noticed_table(dossier),
         sampled={one.figures: _sampled(dossier, one.board) for one in sections},
     )
     return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"

@@ -33,7 +33,7 @@ class Results(Report):
             "protocol_fingerprint": dossier.manifest["protocol_fingerprint"],
         }
         records = (asdict(record) for board in dossier.boards for record in board.records)
-        write_atomic(folder / "results.json", json_lines(head, "rows", records))
+        write_atomic(folder / "results.json", json_lines(head, rows=records))
         write_atomic(folder / "leaderboard.csv", leaderboard_frame(dossier.boards).to_csv(index=False).encode())
         return [folder / "results.json", folder / "leaderboard.csv"]
 

@@ -28,6 +28,7 @@ from benchbench.errors import (
     UnsupportedDataError,
 )
 from benchbench.plan import Cell, expand, goal_key
+from benchbench.runner.memory import limit_memory
 from benchbench.runner.progress import ProgressFile
 from benchbench.runner.stages import Stages
 from benchbench.runner.workspace import Workspace, assemble, load_dataset
@@ -74,8 +75,9 @@ def _open(path: Path, progress: ProgressFile) -> Stages:
     order = read_json(path)
     if not isinstance(order, dict):
         raise RequestError(f"{path.name}: not a payload")
-    registry = load_registry(order["plugins"])
     benchmark = Benchmark.model_validate(order["benchmark"])
+    limit_memory(benchmark.limits.memory, on_gpu=order["device"] == "cuda")
+    registry = load_registry(order["plugins"])
     data_dir = Path(order["data_dir"])
     dataset = load_dataset(registry, benchmark.dataset, data_dir)
     device = _own_device(order["device"])
@@ -133,6 +135,8 @@ def one_line(error: BaseException) -> str:
         return f"{text}: the disk is full; free some space, then run it again with --retry-failed"
     if isinstance(error, TrainingHaltedError) and error.step:
         return f"step {error.step}: {text}"
+    if status_of(error) is Status.OUT_OF_MEMORY:
+        return f"{type(error).__name__}: {text}; lower the batch size, or raise limits.memory, with --retry-failed"
     return text if isinstance(error, BenchbenchError) else f"{type(error).__name__}: {text}"
 
 
