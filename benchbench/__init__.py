@@ -10,6 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from benchbench.api.fitted import FittedGenerator, fit, load
+    from benchbench.api.frames import load_results
+    from benchbench.api.running import run
     from benchbench.errors import CollapsedError, DataError, DataMissingError, DivergedError, UnsupportedDataError
     from benchbench.hookspecs import hookimpl
     from benchbench.networks import (
@@ -68,6 +71,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "benchbench.api.fitted": "FittedGenerator fit load",
+    "benchbench.api.frames": "load_results",
+    "benchbench.api.running": "run",
     "benchbench.errors": "CollapsedError DataError DataMissingError DivergedError UnsupportedDataError",
     "benchbench.hookspecs": "hookimpl",
     "benchbench.networks": (
@@ -106,6 +112,7 @@ __all__ = [
     "FeatureExtractor",
     "FeatureSets",
     "FitContext",
+    "FittedGenerator",
     "Gan",
     "GanConfig",
     "Generator",
@@ -131,11 +138,15 @@ __all__ = [
     "apply_spectral_norm",
     "augment",
     "derive_seed",
+    "fit",
     "fit_loop",
     "hookimpl",
     "init_weights",
+    "load",
+    "load_results",
     "numpy_generator",
     "place",
+    "run",
     "sample_in_blocks",
     "size_ladder",
     "to_float",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,6 +26,7 @@ from benchbench.commands.options import (
     command_line,
     open_work,
 )
+from benchbench.commands.sample import export, sample
 from benchbench.errors import BenchbenchError, BenchmarkFileError, RequestError
 
 if TYPE_CHECKING:
@@ -234,6 +234,10 @@ def check(
         console.print(f"{one.name}: " + ", ".join(f"{count} {status}" for status, count in sorted(counts.items())))
     if failed:
         raise typer.Exit(1)
+
+
+app.command()(sample)
+app.command()(export)
 
 
 def _about(cls: type) -> str:
