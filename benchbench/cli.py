@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchbench.commands.augment import augment
 from benchbench.commands.options import (
     HERE_DATA,
     HERE_REPORTS,
@@ -236,6 +237,7 @@ def check(
         raise typer.Exit(1)
 
 
+app.command()(augment)
 app.command()(sample)
 app.command()(export)
 
