@@ -54,20 +54,33 @@ class Line:
     label: str
 
 
+# A row and its lines.
+Panel = tuple[Row, Sequence[Line]]
+
+
 def lift_figure(dossier: Dossier, board: Board) -> Figure | None:
     """Lift against the ratio, a panel a row; with one ratio a line a row. None where there is no lift."""
     table = RecordTable(board.records, board.seeds)
     rows = [row for row in board.rows if row.info.role != "baseline" and table.ratios(row.info.name, "mixed")]
-    ratios = sorted({ratio for row in rows for ratio in table.ratios(row.info.name, "mixed")})
     if not rows:
         return None
+    panels, ratios = dose_panels(dossier, board)
     if len(ratios) == 1:
         return _dots(dossier, table, rows, ratios[0])
+    ticks = {float(place): f"{ratio:g}" for place, ratio in enumerate(ratios)}
+    return _multiples(dossier, panels, ticks, "synthetic images a real one", log=False) if panels else None
+
+
+def dose_panels(dossier: Dossier, board: Board) -> tuple[list[Panel], list[float]]:
+    """Lift in points against the ratio's place among all ratios, a panel a row; and these ratios."""
+    table = RecordTable(board.records, board.seeds)
+    rows = [row for row in board.rows if row.info.role != "baseline"]
+    ratios = sorted({ratio for row in rows for ratio in table.ratios(row.info.name, "mixed")})
     arms: dict[str, tuple[str, bool, Dash]] = {
         "mixed": ("images as they are", True, "-"),
         "classical_mixed": ("all images, the synthetic ones too, augmented classically", False, ":"),
     }
-    panels = []
+    panels: list[Panel] = []
     for row in rows:
         lines = []
         for arm, (label, filled, dash) in arms.items():
@@ -77,16 +90,23 @@ def lift_figure(dossier: Dossier, board: Board) -> Figure | None:
                 lines.append(Line(known, filled, dash, label))
         if lines:
             panels.append((row, lines))
-    ticks = {float(place): f"{ratio:g}" for place, ratio in enumerate(ratios)}
-    return _multiples(dossier, panels, ticks, "synthetic images a real one", log=False) if panels else None
+    return panels, ratios
 
 
 def settings_figure(dossier: Dossier) -> Figure | None:
     """Lift at the chosen ratio against the number of real images, a panel a generator; None with one setting."""
+    panels, counts = setting_panels(dossier)
+    ticks = {float(count): f"{count:,}" for count in counts}
+    return _multiples(dossier, panels, ticks, "real images", log=True) if panels else None
+
+
+def setting_panels(dossier: Dossier) -> tuple[list[Panel], list[int]]:
+    """Lift in points against the number of real images, a panel a generator; and these numbers; none of one setting."""
+    panels: list[Panel] = []
+    counts = sorted({board.setting.train_images for board in dossier.boards})
     if len(dossier.boards) < 2:
-        return None
+        return panels, counts
     imbalances = list(dict.fromkeys(board.setting.imbalance for board in dossier.boards))
-    panels = []
     for row in _all_generators(dossier.boards):
         lines = []
         for place, imbalance in enumerate(imbalances):
@@ -102,9 +122,7 @@ def settings_figure(dossier: Dossier) -> Figure | None:
                 lines.append(Line(known, place == 0, DASHES[place % 4], label))
         if lines:
             panels.append((row, lines))
-    counts = sorted({board.setting.train_images for board in dossier.boards})
-    ticks = {float(count): f"{count:,}" for count in counts}
-    return _multiples(dossier, panels, ticks, "real images", log=True) if panels else None
+    return panels, counts
 
 
 def _all_generators(boards: Sequence[Board]) -> list[Row]:
@@ -157,7 +175,7 @@ def _reference(axes: Axes, dossier: Dossier, upright: bool) -> None:
 
 def _multiples(
     dossier: Dossier,
-    panels: Sequence[tuple[Row, Sequence[Line]]],
+    panels: Sequence[Panel],
     ticks: Mapping[float, str],
     what: str,
     log: bool,

@@ -131,9 +131,21 @@ def _images(count: float) -> str:
     return f"{count:,.0f}" if count < 1e6 else f"{count:.0e}"
 
 
+# Two that join letters and emoji, and do no harm.
+JOINERS = "\u200c\u200d"
+
+
+def printable(text: object) -> str:
+    """Text from data or plugins on one line; what does not print (controls, marks that turn the direction of
+    reading, halves of surrogate pairs) becomes U+FFFD: it could hide what stands there, or break a file.
+    """
+    clean = " ".join(str(text).split())
+    return "".join(letter if letter.isprintable() or letter in JOINERS else "\ufffd" for letter in clean)
+
+
 def escape(text: object) -> str:
     """Text from data or plugins, so that it stays text in a Markdown table."""
-    clean = " ".join(str(text).split())
+    clean = printable(text)
     for mark in "\\`*_[]<>|#~$":
         clean = clean.replace(mark, f"\\{mark}" if mark not in "<>" else {"<": "&lt;", ">": "&gt;"}[mark])
     return clean
