@@ -184,11 +184,16 @@ class Limits(_Model):
 
     Attributes:
         timeout: Wall-clock seconds after which the process is killed.
+        checkpoint_every: Seconds between checkpoints of a fit: what an interruption costs at most.
+        memory: GiB that a process may allocate on the CPU; null for all that the machine has. Not enforced on a GPU,
+            nor outside Linux.
         threads: Threads a process. One, because cells run side by side: a threaded linear algebra library
             on a busy machine was seen to be 13 times slower than one thread a process.
     """
 
     timeout: float = Field(3600.0, gt=0, allow_inf_nan=False)
+    checkpoint_every: float = Field(30.0, gt=0, allow_inf_nan=False)
+    memory: float | None = Field(None, gt=0, allow_inf_nan=False)
     threads: int = Field(1, ge=1, le=1024)
 
 

@@ -136,8 +136,10 @@ JOINERS = "\u200c\u200d"
 
 
 def printable(text: object) -> str:
-    """Text from data or plugins on one line; what does not print (controls, marks that turn the direction of
-    reading, halves of surrogate pairs) becomes U+FFFD: it could hide what stands there, or break a file.
+    """Text from data or plugins on one line, in which what does not print is U+FFFD.
+
+    Controls, marks that turn the direction of reading and halves of surrogate pairs could hide what stands there, or
+    break a file.
     """
     clean = " ".join(str(text).split())
     return "".join(letter if letter.isprintable() or letter in JOINERS else "\ufffd" for letter in clean)

@@ -102,7 +102,8 @@ class Stages:
     def fit(self) -> Entry:
         """Fit the generator on the training images (a control may ask for ``val``)."""
         inputs = self.inputs.fit(self.cell)
-        checkpoint = FileCheckpoint(self.store.root / "checkpoints" / f"{content_key('fit', inputs)}.pt")
+        path = self.store.root / "checkpoints" / f"{content_key('fit', inputs)}.pt"
+        checkpoint = FileCheckpoint(path, self.inputs.benchmark.limits.checkpoint_every)
         entry = self.store.get_or_make("fit", inputs, lambda: self._fit(checkpoint))
         checkpoint.clear()
         return entry
