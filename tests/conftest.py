@@ -16,6 +16,12 @@ import torch
 # As in every cell's process: small tensors on a busy machine are much slower with more threads.
 torch.set_num_threads(1)
 
+
+def examples(usual: int) -> int:
+    """How many inputs a property test tries: so many, times ``BENCHBENCH_EXAMPLES`` where that is set."""
+    return usual * int(os.environ.get("BENCHBENCH_EXAMPLES", "1"))
+
+
 TOY_GENERATOR = '''
 """A generator that blends pairs of training images of one class."""
 

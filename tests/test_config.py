@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -180,7 +181,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.dictionaries(KEYS, VALUES, max_size=7))
 def test_any_file_gives_a_benchmark_or_a_named_error(
     tmp_path: Path, registry: Registry, data: dict[str, object]
@@ -195,7 +196,7 @@ def test_any_file_gives_a_benchmark_or_a_named_error(
         assert str(error)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_give_a_benchmark_or_a_named_error(tmp_path: Path, registry: Registry, content: bytes) -> None:
     path = tmp_path / "wild.yaml"

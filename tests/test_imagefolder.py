@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -372,7 +373,7 @@ def test_a_changed_folder_is_read_again(tmp_path):
     assert load(folder).fingerprint != before
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(400), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(position=st.integers(0, 10_000), value=st.integers(1, 255), cut=st.booleans(), whole=st.booleans())
 def test_damaged_zips_and_images_give_a_dataset_or_a_named_error(tmp_path, position, value, cut, whole):
     raw = bytearray(ORIGINAL if whole else ONE)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -103,7 +104,7 @@ def test_a_missing_file_is_named(tmp_path):
         Npz(Npz.Config()).load(tmp_path)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(position=st.integers(0, 4000), value=st.integers(1, 255), cut=st.booleans())
 def test_a_damaged_file_gives_a_dataset_or_a_named_error(tmp_path, position, value, cut):
     path = write(tmp_path / "a.npz", images=IMAGES[:12], labels=LABELS[:12])

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -260,7 +261,7 @@ def test_a_flipped_byte_is_found_where_the_file_has_checksums(tmp_path):
 ORIGINAL = original()
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(position=st.integers(0, len(ORIGINAL) - 1), value=st.integers(1, 255), cut=st.booleans())
 def test_a_damaged_file_gives_a_dataset_or_a_named_error(tmp_path, position, value, cut):
     raw = bytearray(ORIGINAL)

@@ -12,10 +12,14 @@ import torch
 from benchbench.config import Benchmark, PluginSpec, load_benchmark
 from benchbench.config.document import read_document
 from benchbench.discovery import Registry, load_registry
-from benchbench.errors import BenchbenchError, PluginError, RequestError
+from benchbench.errors import BenchbenchError, DataError, PluginError, RequestError
 from benchbench.plan import StageInputs
 from benchbench.store import Store
 from benchbench.types import Dataset
+
+LONGEST_NAME = 100
+# These two join letters and emoji.
+JOINERS = "\u200c\u200d"
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,25 @@ def load_dataset(registry: Registry, spec: PluginSpec, data_dir: Path) -> Datase
         raise
     except Exception as error:
         raise PluginError(f"dataset {spec.name} could not be loaded: {type(error).__name__}: {error}") from error
+    check_class_names(dataset.classes, spec.name)
     return dataset
+
+
+def check_class_names(classes: Sequence[str], who: str) -> None:
+    """Names of classes stand in tables, pages and file names; they come from folders that anyone may have packed.
+
+    Raises:
+        DataError: If one is empty, very long, cannot be printed, or stands twice.
+    """
+    for name in classes:
+        if not name.strip() or len(name) > LONGEST_NAME or any(not (x.isprintable() or x in JOINERS) for x in name):
+            raise DataError(
+                f"dataset {who}: got the class name {ascii(name)[:80]}, expected 1 to {LONGEST_NAME} letters that can "
+                "be printed; rename the folder"
+            )
+    if len(set(classes)) < len(classes):
+        twice = next(name for name in classes if list(classes).count(name) > 1)
+        raise DataError(f"dataset {who}: got the class name {twice!r} twice, expected different names")
 
 
 def assemble(
