@@ -101,7 +101,8 @@ def _run(stages: Stages, progress: ProgressFile) -> Iterator[tuple[str, BaseExce
     """Do all that the cell owes; a metric or an arm that fails does not stop the others."""
     todo: list[Callable[[], object]] = []
     if stages.cell.spec is not None:
-        stages.sample()  # and the fit before it: without them there is nothing to score
+        stages.fit()  # of which there may be samples already, from before it was damaged
+        stages.sample()  # without these there is nothing to score
     inputs = stages.inputs
     if inputs.has_likelihood(stages.cell):
         todo.append(stages.likelihood)
