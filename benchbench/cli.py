@@ -138,17 +138,29 @@ def report(
     data_dir: DataDir = HERE_DATA,
     runs_dir: RunsDir = HERE_RUNS,
     out: Out = HERE_REPORTS,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail if the reports are not those of the store.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Write the reports of what is stored, finished or not. Trains nothing."""
     from rich.console import Console
 
+    from benchbench.runner.checked import differences
     from benchbench.runner.run import check_writable, report_benchmark
 
     work = open_work(benchmark, setting, seeds, plugin, "auto", data_dir, runs_dir)
-    folder = out / work.benchmark.name
+    folder, command = out / work.benchmark.name, command_line(benchmark, setting, seeds, plugin, [])
+    if check:
+        faults = differences(work, folder, command)
+        for fault in faults:
+            typer.secho(f"benchbench: {fault}", err=True, fg="red")
+        if faults:
+            raise typer.Exit(1)
+        typer.echo(f"{folder} is what the store gives")
+        return
     check_writable(folder, "--out")
-    done = report_benchmark(work, folder, command=command_line(benchmark, setting, seeds, plugin, []))
+    done = report_benchmark(work, folder, command=command)
     console = Console()
     _print_boards(console, done.boards)
     console.print(f"report: {done.folder / 'leaderboard.md'}", markup=False, highlight=False, soft_wrap=True)

@@ -64,6 +64,23 @@ def test_the_same_store_gives_the_same_reports(finished: Bench) -> None:
     assert {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+def test_reports_are_checked_against_the_store(finished: Bench) -> None:
+    folder = finished.folder / "reports/toy-board"
+    assert finished("report", "toy.yaml", "--check").returncode == 0
+    (folder / "leaderboard.csv").write_text((folder / "leaderboard.csv").read_text().replace("toy", "joy", 1))
+    (folder / "figures/real.png").unlink()
+    (folder / "notes.txt").write_text("mine")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    done = finished("report", "toy.yaml", "--check")
+    assert done.returncode == 1
+    assert [line.removeprefix("benchbench: reports/toy-board/") for line in done.stderr.splitlines()] == [
+        "figures/real.png is missing",
+        "leaderboard.csv differs from what the store gives",
+        "notes.txt does not come from the store",
+    ]
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
 def test_the_same_seed_gives_the_same_bits(bench: Bench, finished_store: Path) -> None:
     bench.run()
     first = json.loads((finished_store / "reports/toy-board/results.json").read_text())
