@@ -28,6 +28,7 @@ from benchbench.commands.options import (
     open_work,
 )
 from benchbench.commands.sample import export, sample
+from benchbench.commands.status import status
 from benchbench.errors import BenchbenchError, BenchmarkFileError, RequestError
 
 if TYPE_CHECKING:
@@ -252,6 +253,7 @@ def check(
 app.command()(augment)
 app.command()(sample)
 app.command()(export)
+app.command()(status)
 
 
 def _about(cls: type) -> str:

@@ -717,7 +717,7 @@ def test_results_hold_every_record_one_a_line(tmp_path: Path) -> None:
     text = (tmp_path / "results.json").read_text()
     found = json.loads(text)
     records = [record for one in what.boards for record in one.records]
-    assert set(found) == {"schema_version", "benchmark", "protocol_fingerprint", "rows"}
+    assert set(found) == {"schema_version", "benchmark", "protocol_fingerprint", "verdicts", "rows"}
     assert found["schema_version"] == 2
     assert found["rows"] == [asdict(record) for record in records]
     assert sum(line.startswith('{"generator"') for line in text.splitlines()) == len(records)

@@ -24,7 +24,7 @@ from benchbench.report.markdown import escape
 def test_the_reports_agree_with_each_other(finished: Bench) -> None:
     folder = finished.folder / "reports/toy-board"
     results = finished.results()
-    assert set(results) == {"schema_version", "benchmark", "protocol_fingerprint", "rows"}
+    assert set(results) == {"schema_version", "benchmark", "protocol_fingerprint", "verdicts", "rows"}
     needed = "generator seed setting metric value higher_is_better n status arm ratio classifier"
     needed += " classifier_seed train_images class_name"
     assert all(" ".join(row) == needed for row in results["rows"])

@@ -31,6 +31,10 @@ class Results(Report):
             "schema_version": RESULTS_SCHEMA,
             "benchmark": dossier.board.benchmark,
             "protocol_fingerprint": dossier.manifest["protocol_fingerprint"],
+            "verdicts": [
+                {"setting": board.setting.name, "train_images": board.setting.train_images, **asdict(board.verdict)}
+                for board in dossier.boards
+            ],
         }
         records = (asdict(record) for board in dossier.boards for record in board.records)
         write_atomic(folder / "results.json", json_lines(head, rows=records))

@@ -57,10 +57,10 @@ def _mean_curve(curves: Sequence[Sequence[Sequence[float]]]) -> list[list[float]
 
 
 def fit_details(states: Sequence[CellState]) -> list[FitDetail]:
-    """Training curves of the generators, with what was odd in them."""
+    """Training curves of the generators, with what was odd in them; entries of early versions have none."""
     found = ((state.cell, entry_of(state, "fit")) for state in states)
     return [
-        FitDetail(cell.setting.name, cell.row, cell.seed, entry.meta["curve"], entry.meta["notes"])
+        FitDetail(cell.setting.name, cell.row, cell.seed, entry.meta.get("curve", []), entry.meta.get("notes", []))
         for cell, entry in found
         if entry is not None
     ]

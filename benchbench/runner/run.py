@@ -21,6 +21,7 @@ from benchbench.runner.collect import check_columns, collect_boards
 from benchbench.runner.display import make_display
 from benchbench.runner.environment import usable_cpus
 from benchbench.runner.publish import write_reports
+from benchbench.runner.watch import announce
 from benchbench.runner.worker import payload
 from benchbench.runner.workspace import Workspace
 from benchbench.store.files import write_json
@@ -139,6 +140,7 @@ def _compute(
     by_name = {state.cell.name: state for state in waiting}
     try:
         tasks = [_task(work, state) for state in waiting]
+        announce(work.store.root / "cells" / work.benchmark.name, [task.name for task in tasks], min(jobs, len(tasks)))
         with make_display(console, len(tasks)) as display:
             for outcome in engine.run(tasks, min(jobs, len(tasks)), display.progress):
                 display.ended(_record(work, by_name[outcome.name], outcome))
