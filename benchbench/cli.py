@@ -27,6 +27,7 @@ from benchbench.commands.options import (
     command_line,
     open_work,
 )
+from benchbench.commands.publish import publish
 from benchbench.commands.sample import export, sample
 from benchbench.commands.status import status
 from benchbench.errors import BenchbenchError, BenchmarkFileError, RequestError
@@ -253,6 +254,7 @@ def check(
 app.command()(augment)
 app.command()(sample)
 app.command()(export)
+app.command()(publish)
 app.command()(status)
 
 

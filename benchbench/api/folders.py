@@ -21,14 +21,14 @@ def class_folders(classes: Sequence[str]) -> dict[str, str]:
     return {name: file_name(name) for name in classes}
 
 
-def check_new(folder: Path) -> None:
+def check_new(folder: Path, option: str = "--out") -> None:
     """A folder that is to be written holds nothing yet.
 
     Raises:
         RequestError: If it does.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RequestError(f"--out {folder} is there already and not empty; name a new folder")
+        raise RequestError(f"{option} {folder} is there already and not empty; name a new folder")
 
 
 def write_png(path: Path, image: Tensor) -> None:
