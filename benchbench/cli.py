@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchbench.commands.augment import augment
+from benchbench.commands.compare import compare
 from benchbench.commands.options import (
     HERE_DATA,
     HERE_REPORTS,
@@ -253,6 +254,7 @@ def check(
 
 app.command()(augment)
 app.command()(sample)
+app.command()(compare)
 app.command()(export)
 app.command()(publish)
 app.command()(status)

@@ -13,10 +13,8 @@ from conftest import Bench
 
 
 def git(folder: Path, *words: str) -> str:
-    identity = ["-c", "user.name=t", "-c", "user.email=t@t"]
-    return subprocess.run(
-        ["git", "-C", str(folder), *identity, *words], capture_output=True, text=True, check=True
-    ).stdout
+    command = ["git", "-C", str(folder), "-c", "user.name=t", "-c", "user.email=t@t", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def test_the_index_links_every_report_with_its_verdict(finished: Bench) -> None:

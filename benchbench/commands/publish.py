@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def publish(
     benchmarks: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[BENCHMARK...]", help="Names below OUT; all that there are unless given."),
+        typer.Argument(metavar="[BENCHMARK...]", help="Names below OUT; all unless given."),
     ] = None,
     out: Out = HERE_REPORTS,
     card: Annotated[
@@ -33,7 +33,7 @@ def publish(
 ) -> None:
     """Gather the reports into OUT/README.md, once all of them have been looked at.
 
-    With --branch the folder is committed to a branch of its own, without touching the work tree; nothing is ever forced.
+    With --branch the folder is committed to a branch of its own, without touching the work tree; nothing is forced.
     """
     from benchbench.report._index import index_page, read_report
     from benchbench.store.files import write_atomic
