@@ -109,6 +109,16 @@ def test_damaged_weights_are_a_sentence(train: bb.LabelledImages, tmp_path: Path
         bb.load(folder)
 
 
+def test_the_documented_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs/reports.md").read_text()
+    frame, fitted = (block.partition("```")[0] for block in page.split("```python\n")[1:])
+    monkeypatch.chdir(Path(__file__).resolve().parents[1])
+    exec(frame)
+    monkeypatch.chdir(tmp_path)
+    exec(fitted)
+    assert (tmp_path / "vae/weights.safetensors").is_file()
+
+
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
 STATES = st.recursive(
     PLAIN | st.lists(st.integers(-9, 9), max_size=3).map(torch.tensor),

@@ -14,22 +14,11 @@ from scipy import stats
 from benchbench.api.compared import compare
 from benchbench.errors import DataError, RequestError
 
-COLUMNS = [
-    "generator",
-    "seed",
-    "setting",
-    "metric",
-    "value",
-    "higher_is_better",
-    "n",
-    "status",
-    "arm",
-    "ratio",
-    "classifier",
-    "classifier_seed",
-    "train_images",
-    "class_name",
-]
+# Every field of a record.
+COLUMNS = (
+    "generator", "seed", "setting", "metric", "value", "higher_is_better", "n", "status", "arm", "ratio", "classifier",
+    "classifier_seed", "train_images", "class_name",
+)  # fmt: skip
 GENERATORS = [{"name": "a", "config": {}}]
 
 
@@ -103,7 +92,7 @@ def test_what_changed_is_told_by_field_and_rows_may_be_called_otherwise(tmp_path
         benchmark={
             "protocol": {"classifier_steps": 600},
             "settings": {},
-            "generators": [{"name": "a", "config": {"w": 2}}],
+            "generators": wider,
         },
     )
     found = compare(a, b, {"x": "y"})
