@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
+from benchbench.executors._processes import Nursery, Process, started
 from benchbench.hookspecs import hookimpl
 from benchbench.store.files import read_json
-from benchbench.types import PARENT_VARIABLE, SLOT_VARIABLE, Executor, Outcome, Progress, Status, Task
+from benchbench.types import SLOT_VARIABLE, Executor, Outcome, Progress, Status, Task
 
 POLL_S = 0.05
 LOOK_S = 0.5
@@ -28,7 +29,7 @@ GRACE_S = 1.0
 @dataclass
 class _Running:
     task: Task
-    process: subprocess.Popen[bytes]
+    process: Process
     log: IO[bytes]
     slot: int
     began: float
@@ -44,11 +45,12 @@ class Local(Executor):
         """Run ``tasks``, ``jobs`` at a time; if the caller stops listening, the rest is killed."""
         waiting = list(tasks)[::-1]
         running: list[_Running] = []
+        starts = _Starts(tasks)
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
                     taken = {one.slot for one in running}
-                    running.append(_start(waiting.pop(), min(set(range(jobs)) - taken)))
+                    running.append(_start(waiting.pop(), min(set(range(jobs)) - taken), starts))
                 for one in list(running):
                     outcome = _look(one, on_progress)
                     if outcome is not None:
@@ -57,22 +59,45 @@ class Local(Executor):
                 time.sleep(POLL_S)
         finally:
             _kill_all(running)
+            starts.close()
 
 
-def _start(task: Task, slot: int) -> _Running:
+class _Starts:
+    """Starts processes, as copies where that is possible.
+
+    Args:
+        tasks: All that there are to be.
+    """
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        copied = [task for task in tasks if task.copied] if sys.platform.startswith("linux") else []
+        self._first = copied[0] if len(copied) > 1 else None  # for one alone it saves nothing
+        self._nursery: Nursery | None = None
+
+    def start(self, task: Task, env: Mapping[str, str]) -> Process:
+        """A process for a task."""
+        first = self._first
+        if first is not None and task.copied and (task.module, task.env) == (first.module, first.env):
+            if self._nursery is None:
+                self._nursery = Nursery(first.module, first.env, first.folder.parent)
+            process = self._nursery.copy(task, env) if self._nursery.usable else None
+            if process is not None:
+                return process
+        return started(task, env)
+
+    def close(self) -> None:
+        """Nothing more will be started."""
+        if self._nursery is not None:
+            self._nursery.close()
+
+
+def _start(task: Task, slot: int, starts: _Starts) -> _Running:
     task.folder.mkdir(parents=True, exist_ok=True)
     for stale in ("outcome.json", "progress.json"):
         (task.folder / stale).unlink(missing_ok=True)
     (task.folder / "log.txt").unlink(missing_ok=True)
     log = (task.folder / "log.txt").open("ab")  # appending, so that what is cut off leaves no hole
-    process = subprocess.Popen(
-        [sys.executable, "-m", task.module, str(task.payload)],
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        env={**os.environ, **task.env, SLOT_VARIABLE: str(slot), PARENT_VARIABLE: str(os.getpid())},
-        start_new_session=True,
-    )
+    process = starts.start(task, {SLOT_VARIABLE: str(slot)})
     return _Running(task, process, log, slot, time.monotonic())
 
 
@@ -111,7 +136,7 @@ def _outcome(one: _Running, seconds: float) -> Outcome:
     said = read_json(one.task.folder / "outcome.json")
     if isinstance(said, dict) and said.get("status") in set(Status):
         return Outcome(one.task.name, Status(said["status"]), str(said["phase"]), str(said["message"]), seconds)
-    return Outcome(one.task.name, Status.FAILED, _phase(one.task), _end_of(one.process.returncode), seconds)
+    return Outcome(one.task.name, Status.FAILED, _phase(one.task), _end_of(one.process.returncode or 0), seconds)
 
 
 def _end_of(code: int) -> str:

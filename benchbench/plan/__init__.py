@@ -1,7 +1,7 @@
 """From a benchmark file to cells, and from cells to content keys."""
 
 from benchbench.plan.cells import Cell, expand
-from benchbench.plan.inputs import Result, StageInputs
+from benchbench.plan.inputs import Result, StageInputs, take_digests
 from benchbench.plan.settings import FULL, Setting, all_settings
 from benchbench.plan.state import CellState, examine, goal_key, remember
 
@@ -17,4 +17,5 @@ __all__ = [
     "expand",
     "goal_key",
     "remember",
+    "take_digests",
 ]

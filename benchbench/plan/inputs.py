@@ -22,6 +22,16 @@ from benchbench.store import Entry, Store, content_key
 from benchbench.types import Dataset, LabelledImages, LikelihoodModel, ProbabilityModel
 
 Inputs = dict[str, Any]
+# Modules whose source is in keys, plugins' own apart.
+TRAINING_CODE = ("benchbench.training", "benchbench.networks", "benchbench.seeding")
+LABELS_CODE = ("benchbench.downstream.labels",)
+ARMS_CODE = ("benchbench.downstream.arms", "benchbench.downstream.sample_plan")
+
+
+def take_digests() -> None:
+    """Digest all code that is in keys now: it is kept, and no later edit of a file is seen by this process."""
+    for names in (TRAINING_CODE, LABELS_CODE, ARMS_CODE):
+        modules_digest(*names)
 
 
 @dataclass(frozen=True)
@@ -72,15 +82,15 @@ class StageInputs:
     @cached_property
     def _code(self) -> str:
         """The version of the training code: a digest of its source."""
-        return modules_digest("benchbench.training", "benchbench.networks", "benchbench.seeding")
+        return modules_digest(*TRAINING_CODE)
 
     @cached_property
     def _labels_code(self) -> str:
-        return modules_digest("benchbench.downstream.labels")
+        return modules_digest(*LABELS_CODE)
 
     @cached_property
     def _arms_code(self) -> str:
-        return modules_digest("benchbench.downstream.arms", "benchbench.downstream.sample_plan")
+        return modules_digest(*ARMS_CODE)
 
     @cached_property
     def _precision(self) -> Inputs:

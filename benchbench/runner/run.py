@@ -187,6 +187,7 @@ def _task(work: Workspace, state: CellState) -> Task:
         folder=folder,
         timeout_s=limits.timeout,
         env={**dict.fromkeys(names, threads), "PYTHONUNBUFFERED": "1", "PYTHONPATH": _python_path()},
+        copied=work.device.type == "cpu",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -27,7 +28,7 @@ from benchbench.errors import (
     TrainingHaltedError,
     UnsupportedDataError,
 )
-from benchbench.plan import Cell, expand, goal_key
+from benchbench.plan import Cell, expand, goal_key, take_digests
 from benchbench.runner.memory import limit_memory
 from benchbench.runner.progress import ProgressFile
 from benchbench.runner.stages import Stages
@@ -49,6 +50,15 @@ def payload(work: Workspace, cell: Cell) -> dict[str, Any]:
         "data_dir": str(work.data_dir.resolve()),
         "runs_dir": str(work.store.root.resolve()),
     }
+
+
+def prepare() -> None:
+    """What every cell does first, for all of them at once: installed plugins, and the digests of what is imported."""
+    registry = load_registry()
+    take_digests()
+    for plugin in registry.all():
+        with contextlib.suppress(Exception):  # whoever uses it will be told
+            _ = plugin.digest
 
 
 def main(path: Path) -> None:

@@ -16,7 +16,7 @@ PARENT_VARIABLE = "BENCHBENCH_PARENT"
 
 @dataclass(frozen=True)
 class Task:
-    """One process to run: ``python -m MODULE PAYLOAD``.
+    """One process to run: ``python -m MODULE PAYLOAD``, or a copy of one that has imported ``MODULE`` already.
 
     Attributes:
         name: The cell's name, unique in a run.
@@ -25,6 +25,8 @@ class Task:
         folder: Where the process leaves ``log.txt``, ``progress.json`` and ``outcome.json``.
         timeout_s: Hard wall-clock limit in seconds, or None.
         env: Environment variables to set, thread counts among them.
+        copied: Whether a copy will do: ``MODULE`` then has ``prepare()``, to be called once before copies are made,
+            and ``main(payload)``. Not for a task that uses a GPU, whose driver cannot be copied.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Task:
     folder: Path
     timeout_s: float | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    copied: bool = False
 
 
 @dataclass(frozen=True)
