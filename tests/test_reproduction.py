@@ -126,6 +126,11 @@ def test_both_pages_show_published_beside_measured() -> None:
     assert "| 300 real " in first and "300 real and 300 synthetic" in first
     page, text = html.render(what), markdown.render(what, {"figures/leaderboard.png"})
     assert "<script>alert" not in page + text
+    assert "100 of either a class" in first and "†" not in text.split("## Published")[1].split("##")[0]
+    crowded = replace(what, dimensions={"x": 151})
+    ((_, marked), (_, second)) = reproduction_tables(crowded)
+    assert marked.count("†") == 2 and second.count("†") == 1
+    assert "† measured on fewer than 2d images" in reproduction_note(crowded)
     assert "Published beside measured" in page and "## Published beside measured" in text
     assert first in text
     plain = dossier(BOARD)

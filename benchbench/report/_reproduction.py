@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from benchbench.config.published import SHARES
 from benchbench.leaderboard import Dossier, Reproduction
-from benchbench.report._numbers import NOTHING, escape, number, style
-from benchbench.report._tables import PLAIN_ARMS, pipe_table
+from benchbench.report._classes import ClassTables
+from benchbench.report._numbers import NOTHING, TOO_FEW, escape, number, style
+from benchbench.report._tables import PLAIN_ARMS, pipe_table, too_few
 from benchbench.statistics import Interval
 
 # Numbers of the benchmark file that tables call something else.
@@ -35,7 +36,7 @@ def reproduction_tables(dossier: Dossier) -> list[tuple[str, str]]:
 def _line(dossier: Dossier, one: Reproduction) -> list[str]:
     return [
         escape(one.row),
-        _title(one),
+        f"{_title(one)}{f' {TOO_FEW}' if _too_few(dossier, one) else ''}",
         _published(one),
         "not measured" if one.measured is None else _bracketed(one, one.measured),
         _difference(one),
@@ -93,7 +94,20 @@ def _measured_on(dossier: Dossier, one: Reproduction) -> str:
         return synthetic
     if one.number == "mixed_to_mixed":
         return f"{real} and {synthetic}"
+    if one.measured is None:
+        return NOTHING
+    if one.which:
+        images = dossier.manifest["images_per_distance"] // max(1, len(dossier.classes))
+        return f"{images:,} of either a class"
     return f"{held_out} of either"
+
+
+def _too_few(dossier: Dossier, one: Reproduction) -> bool:
+    """Whether it is a Fréchet distance that was measured on fewer than 2d images."""
+    if one.which:
+        return ClassTables(dossier, dossier.board).too_few(one.metric)
+    column = next((column for column in dossier.board.columns if column.key == one.metric), None)
+    return column is not None and too_few(dossier, column)
 
 
 def reproduction_note(dossier: Dossier) -> str:
@@ -103,6 +117,8 @@ def reproduction_note(dossier: Dossier) -> str:
         "where it does not hold the published number.",
         "A range is compared by its nearer end.",
     ]
+    if any(_too_few(dossier, one) for one in dossier.reproductions):
+        said.append(f"{TOO_FEW} measured on fewer than 2d images: mostly bias, whatever the published one was.")
     mixed = [one for one in dossier.reproductions if one.number == "mixed_to_mixed"]
     return " ".join([*said, *dict.fromkeys(filter(None, (_mixed(dossier, one) for one in mixed)))])
 
