@@ -44,6 +44,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # importing rich for coloured help takes as long as all else
     help="Should I augment my images with a generative model: with which, how much, and is it safe?",
 )
 

@@ -150,8 +150,8 @@ def test_overrides_are_checked_like_the_file(problems: Problems) -> None:
     assert problems(GOOD, "seeds=2", "generators[0].config={}", "budget.max_steps=10") == []
     assert problems(GOOD, "budget.max_stps=10") == ["--set: budget.max_stps: unknown key (did you mean 'max_steps'?)"]
     assert problems(GOOD, "fob.bar=1") == [
-        "--set: fob: unknown key (known: budget, compute, dataset, generators, limits, name, plugins, protocol, seeds, "
-        "settings)"
+        "--set: fob: unknown key (known: budget, compute, dataset, generators, limits, name, plugins, protocol, "
+        "published, seeds, settings)"
     ]
     assert problems(GOOD, "dataset.config.x=1") == ["--set: dataset.config.x: unknown key"]
     assert problems(GOOD, "generators[7].as=x") == ["--set: generators[7].as: no such place in the benchmark file"]
@@ -205,3 +205,51 @@ def test_any_bytes_give_a_benchmark_or_a_named_error(tmp_path: Path, registry: R
         load_benchmark(path, registry)
     except BenchbenchError as error:
         assert str(error)
+
+
+PUBLISHED = """\
+published:
+  - source: a paper
+    numbers:
+      - {row: real, number: real_to_real, value: 0.7}
+      - {row: dcgan-c, number: synthetic_to_real, low: 0.1, high: 0.2}
+      - {row: dcgan-c, number: fd, features: inception, value: 28.1, note: many samples}
+      - {row: dcgan-c, number: fd_per_class, features: inception, low: 27.8, high: 73.2}
+"""
+
+
+def test_published_numbers_are_checked(problems: Problems) -> None:
+    assert problems(GOOD + PUBLISHED) == []
+
+    def one(entry: str) -> list[str]:
+        return problems(GOOD + f"published:\n  - source: a paper\n    numbers:\n      - {{{entry}}}\n")
+
+    at = "b.yaml:8: published[0].numbers[0]"
+    assert one("row: dcgan, number: lift, value: 0.1") == [
+        f"{at}.row: no row is called 'dcgan' (did you mean 'dcgan-c'?)"
+    ]
+    assert one("row: noise, number: synthetic_to_reel, value: 0.1") == [
+        f"{at}.number: no number is called 'synthetic_to_reel' (did you mean 'synthetic_to_real'?)"
+    ]
+    assert one("row: noise, number: fd, features: incepton, value: 1") == [
+        f"{at}.features: no features are called 'incepton' (did you mean 'inception'?)"
+    ]
+    assert "the row real has no lift (it has real_to_real" in one("row: real, number: lift, value: 0.1")[0]
+    assert "the row noise has no real_to_real" in one("row: noise, number: real_to_real, value: 0.1")[0]
+    assert "the features of kid are not named" in one("row: noise, number: kid, value: 0.1")[0]
+    assert "lift is taken in no features" in one("row: noise, number: lift, features: domain, value: 0.1")[0]
+    assert (
+        "fd_per_class is a number a class (say low and high"
+        in one("row: noise, number: fd_per_class, features: domain, value: 0.1")[0]
+    )
+    assert "expected a share in [0, 1]: 71.66 % is 0.7166" in one("row: real, number: real_to_real, value: 71.66")[0]
+    for wrong in ("", ", low: 0.1", ", value: 0.1, low: 0.1, high: 0.2"):
+        assert "expected either value, or low and high" in one(f"row: real, number: real_to_real{wrong}")[0]
+    assert "expected low <= high" in one("row: real, number: real_to_real, low: 0.2, high: 0.1")[0]
+    assert "value: got nan" in one("row: real, number: real_to_real, value: .nan")[0]
+    assert one("row: real, number: real_to_real, valu: 0.1, low: 0, high: 1") == [
+        f"{at}.valu: unknown key (did you mean 'value'?)"
+    ]
+    assert problems(GOOD + "published: {source: a}\n") == [
+        "b.yaml:5: published: got {'source': 'a'}: expected a list, such as [1.0]"
+    ]

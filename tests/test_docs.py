@@ -6,21 +6,30 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 import yaml
 from PIL import Image
 from pydantic import BaseModel
 
+from benchbench.cli import app
 from benchbench.config import load_benchmark
-from benchbench.config.schema import Benchmark, BudgetSpec, GeneratorSpec, Limits, Protocol, SettingsSpec
+from benchbench.config.schema import Benchmark, BudgetSpec, ComputeSpec, GeneratorSpec, Limits, Protocol, SettingsSpec
 from benchbench.discovery import load_registry
 from benchbench.errors import DataError
+from benchbench.features.inception import CPU_BATCH, GPU_BATCH, WEIGHTS_FILE, WEIGHTS_SHA256
+from benchbench.plan import expand
+from benchbench.training.classification import EVAL_BATCH
+from benchbench.training.loop import CHECK_EVERY
+from benchbench.training.sampling import BLOCK, GPU_BLOCK
 from benchbench.types import Augmentation, FeatureSets
 
 ROOT = Path(__file__).parents[1]
@@ -223,6 +232,43 @@ def anchors(page: Path) -> set[str]:
     """Those of its headings, as a code host makes them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def commands(page: Path) -> list[str]:
+    """Every ``benchbench ...`` of a page's shell blocks and tables."""
+    text = page.read_text()
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL) for line in block.splitlines()]
+    return [
+        line for line in (*lines, *re.findall(r"^\| `([^`]+)` \|", text, flags=re.MULTILINE)) if "benchbench " in line
+    ]
+
+
+@pytest.mark.parametrize("line", dict.fromkeys(commands(ROOT / "docs/gpu.md")))
+def test_a_command_of_the_gpu_page_would_run(line: str) -> None:
+    """Its options are the command's, its file is valid with its settings, its rows are the file's."""
+    before, _, rest = line.partition("benchbench ")
+    assert before in ("", "timeout -s INT 1500 ")
+    name, *words = shlex.split(rest)
+    group: Any = typer.main.get_command(app)
+    given = group.commands[name].make_context(name, words).params
+    seeds = [f"seeds={given['seeds']}"] if given["seeds"] else []
+    benchmark = load_benchmark(ROOT / given["benchmark"], load_registry(), [*given["setting"], *seeds])
+    expand(benchmark, given.get("only", []))
+
+
+def test_the_gpu_page_names_the_weights_and_every_switch() -> None:
+    text = (ROOT / "docs/gpu.md").read_text()
+    size = re.search(r"\(([\d,]+) bytes", (ROOT / "benchbench/features/inception.py").read_text())
+    assert size is not None
+    wanted = [WEIGHTS_FILE, WEIGHTS_SHA256, size[1], *(f"| `{name}` |" for name in ComputeSpec.model_fields)]
+    assert [word for word in wanted if word not in text] == []
+    for name, cells in {"cifar10": 30, "hkust": 15, "cifar10-literature": 9}.items():
+        benchmark = load_benchmark(ROOT / f"benchmarks/{name}.yaml", load_registry())
+        assert len(expand(benchmark)) == cells
+        assert re.search(rf"benchmarks/{name}.yaml .*: {cells} cells", text)
+    assert f"blocks of {GPU_BLOCK:,} ({BLOCK} on a CPU)" in text
+    assert f"Inception sees {GPU_BATCH} images at a time ({CPU_BATCH} on a CPU), classifiers {EVAL_BATCH}" in text
+    assert f"losses are read every {CHECK_EVERY} steps" in text
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "benchmarks").glob("*.yaml")), ids=lambda path: path.name)

@@ -23,7 +23,7 @@ Only = Annotated[list[str], typer.Option("--only", metavar="ROW", help="Run thes
 DataDir = Annotated[Path, typer.Option(envvar="BENCHBENCH_DATA_DIR", help="Where datasets are looked for.")]
 RunsDir = Annotated[Path, typer.Option(envvar="BENCHBENCH_RUNS_DIR", help="Where results are kept.")]
 Out = Annotated[Path, typer.Option(help="Reports go to OUT/<benchmark>.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.", is_flag=True)]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 HERE_DATA, HERE_RUNS, HERE_REPORTS = Path("data"), Path(".benchbench"), Path("reports")
 

@@ -1,6 +1,7 @@
 """Benchmark files: read, checked and turned into plain values."""
 
 from benchbench.config.check import Catalog, load_benchmark
+from benchbench.config.published import Published, PublishedNumber
 from benchbench.config.schema import (
     BASELINE,
     Benchmark,
@@ -21,6 +22,8 @@ __all__ = [
     "Limits",
     "PluginSpec",
     "Protocol",
+    "Published",
+    "PublishedNumber",
     "SettingsSpec",
     "load_benchmark",
 ]

@@ -11,6 +11,7 @@ from typing import Any, Protocol, get_args
 from pydantic import BaseModel, ValidationError
 
 from benchbench.config.document import Document, Path_, read_document
+from benchbench.config.published import faults
 from benchbench.config.schema import BASELINE, Benchmark
 from benchbench.errors import BenchmarkFileError, PluginError, Problem
 
@@ -40,6 +41,14 @@ class Catalog(Protocol):
 
     def is_control(self, name: str) -> bool:
         """Whether a generator only calibrates the board.
+
+        Raises:
+            PluginError: If the name is unknown or claimed by two plugins.
+        """
+        ...
+
+    def outputs(self, metric: str) -> Mapping[str, bool]:
+        """The keys of the numbers that a metric gives, and whether each is one a class.
 
         Raises:
             PluginError: If the name is unknown or claimed by two plugins.
@@ -83,6 +92,7 @@ def load_benchmark(
         problems += _schema_problems(document, error, Benchmark, ())
     problems += _plugin_problems(document, catalog)
     problems += _row_problems(document)
+    problems += _published_problems(document, catalog)
     entries = document.data.get("plugins")
     for index, entry in enumerate(entries if isinstance(entries, list) else []):
         if isinstance(entry, str) and entry in (unusable or {}):
@@ -190,15 +200,20 @@ def _plugin_problems(document: Document, catalog: Catalog) -> Iterator[Problem]:
             yield from _transfer_problems(document, catalog, path, spec)
 
 
-def _row_problems(document: Document) -> Iterator[Problem]:
-    """Rows that share a name, or have the baseline's."""
+def _rows(document: Document) -> Iterator[tuple[int, str]]:
+    """Place and name of every row that has a name."""
     items = document.data.get("generators")
-    seen: set[str] = set()
     for index, item in enumerate(items if isinstance(items, list) else []):
         spec = {"name": item} if isinstance(item, str) else item
         row = (spec.get("as") or spec.get("name")) if isinstance(spec, dict) else None
-        if not isinstance(row, str):
-            continue
+        if isinstance(row, str):
+            yield index, row
+
+
+def _row_problems(document: Document) -> Iterator[Problem]:
+    """Rows that share a name, or have the baseline's."""
+    seen: set[str] = set()
+    for index, row in _rows(document):
         path: Path_ = ("generators", index)
         if row == BASELINE:
             yield document.problem(
@@ -207,6 +222,36 @@ def _row_problems(document: Document) -> Iterator[Problem]:
         elif row in seen:
             yield document.problem(path, f"a second row is called {row!r}", "name it with as:")
         seen.add(row)
+
+
+def _published_problems(document: Document, catalog: Catalog) -> Iterator[Problem]:
+    """Published numbers of rows, features or kinds that there are not."""
+    rows = [row for _, row in _rows(document)]
+    features = list(_sound(catalog, "features"))
+    outputs = {key: by for metric in _sound(catalog, "metrics") for key, by in catalog.outputs(metric).items()}
+    for path, entry in _published_numbers(document.data.get("published")):
+        for fault in faults(entry, BASELINE, rows, outputs, features):
+            hint = fault.remedy or did_you_mean(str(entry.get(fault.key)), fault.known)
+            yield document.problem((*path, fault.key), fault.message, hint)
+
+
+def _published_numbers(blocks: object) -> Iterator[tuple[Path_, dict[str, Any]]]:
+    """Every published number that is a mapping, with its place."""
+    for place, block in enumerate(blocks if isinstance(blocks, list) else []):
+        numbers = block.get("numbers") if isinstance(block, dict) else None
+        for index, entry in enumerate(numbers if isinstance(numbers, list) else []):
+            if isinstance(entry, dict):
+                yield ("published", place, "numbers", index), entry
+
+
+def _sound(catalog: Catalog, kind: str) -> Iterator[str]:
+    """The names of a kind that one plugin alone claims."""
+    for name in catalog.names(kind):
+        try:
+            catalog.config_model(kind, name)
+        except PluginError:
+            continue
+        yield name
 
 
 def _all_finite(value: object) -> bool:

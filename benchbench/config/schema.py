@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
+from benchbench.config.published import Published
 from benchbench.types.augmentation import Augmentation
 
 # The row of the classifier that is trained on real images alone: what every lift is measured from.
@@ -211,6 +212,7 @@ class Benchmark(_Model):
         budget: Training allowed.
         compute: How training is computed.
         limits: What a process may use.
+        published: What others report of these rows, to stand beside what is measured; determines nothing.
     """
 
     name: SafeName
@@ -223,3 +225,4 @@ class Benchmark(_Model):
     budget: BudgetSpec = Field(default_factory=BudgetSpec)
     compute: ComputeSpec = Field(default_factory=ComputeSpec)
     limits: Limits = Field(default_factory=Limits)
+    published: list[Published] = Field(default_factory=list)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -134,6 +134,10 @@ class Registry:
     def is_control(self, name: str) -> bool:
         """Whether a generator only calibrates the board (see :meth:`get` for errors)."""
         return bool(self.get("generators", name).cls.role == "control")
+
+    def outputs(self, metric: str) -> Mapping[str, bool]:
+        """The keys of the numbers that a metric gives, and whether each is one a class (see :meth:`get` for errors)."""
+        return {output.key: output.per_class for output in self.get("metrics", metric).cls.outputs}
 
     def needs_labels(self, name: str, config: BaseModel) -> bool:
         """Whether this generator, so configured, cannot condition on labels.

@@ -4,6 +4,7 @@ from benchbench.leaderboard.board import Board, Correlation, Row, Rules, Setting
 from benchbench.leaderboard.build import build_board
 from benchbench.leaderboard.dossier import Dossier
 from benchbench.leaderboard.records import Column, Record, RowInfo
+from benchbench.leaderboard.reproduction import Reproduction, reproduce
 from benchbench.leaderboard.verdict import Verdict
 from benchbench.leaderboard.worth import Worth
 
@@ -13,6 +14,7 @@ __all__ = [
     "Correlation",
     "Dossier",
     "Record",
+    "Reproduction",
     "Row",
     "RowInfo",
     "Rules",
@@ -20,4 +22,5 @@ __all__ = [
     "Verdict",
     "Worth",
     "build_board",
+    "reproduce",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from benchbench.leaderboard.board import Board
+from benchbench.leaderboard.reproduction import Reproduction
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class Dossier:
         command: The command line that reproduces the boards.
         margin: Differences in accuracy below this do not matter.
         level: Confidence of the intervals.
+        reproductions: The published numbers that the benchmark file names, beside the measured ones.
     """
 
     boards: Sequence[Board]
@@ -104,6 +106,7 @@ class Dossier:
     command: str
     margin: float
     level: float
+    reproductions: Sequence[Reproduction] = ()
 
     @property
     def board(self) -> Board:

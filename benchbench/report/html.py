@@ -31,6 +31,7 @@ def render(dossier: Dossier) -> str:
     from benchbench.report import _inline, _page
     from benchbench.report._numbers import printable
     from benchbench.report._phrases import distrust
+    from benchbench.report._reproduction import reproduction_note, reproduction_tables
     from benchbench.report._tables import noticed_table, settings_table
 
     environment = Environment(
@@ -56,6 +57,8 @@ def render(dossier: Dossier) -> str:
         settings=settings_table(dossier, [view.anchor for view in views]) if len(views) > 1 else "",
         settings_charts=_page.settings_charts(dossier),
         noticed=noticed_table(dossier),
+        reproductions=reproduction_tables(dossier),
+        reproduction_note=reproduction_note(dossier),
         real=_page.grid(dossier.real, dossier.classes),
         failures=[failure for board in dossier.boards for row in board.rows for failure in row.info.failures],
     )

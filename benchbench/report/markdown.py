@@ -13,6 +13,7 @@ from benchbench.leaderboard.trust import COPIED_SHARE
 from benchbench.report._classes import ClassTables
 from benchbench.report._numbers import escape, file_name
 from benchbench.report._phrases import distrust
+from benchbench.report._reproduction import reproduction_note, reproduction_tables
 from benchbench.report._section import figures_folder, section
 from benchbench.report._tables import noticed_table, settings_table
 from benchbench.store.files import write_atomic
@@ -113,6 +114,8 @@ def render(dossier: Dossier, figures: set[str]) -> str:
         keys={column.key for board in dossier.boards for column in board.columns},
         failures=[failure for board in dossier.boards for row in board.rows for failure in row.info.failures],
         noticed=noticed_table(dossier),
+        reproductions=reproduction_tables(dossier),
+        reproduction_note=reproduction_note(dossier),
         sampled={one.figures: _sampled(dossier, one.board) for one in sections},
     )
     return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"

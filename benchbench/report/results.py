@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from benchbench.hookspecs import hookimpl
 from benchbench.leaderboard import Board, Dossier, Row, Worth
 from benchbench.report._lines import json_lines
+from benchbench.report._reproduction import reproduction_line
 from benchbench.store.files import write_atomic
 from benchbench.types import Report
 
@@ -37,7 +38,8 @@ class Results(Report):
             ],
         }
         records = (asdict(record) for board in dossier.boards for record in board.records)
-        write_atomic(folder / "results.json", json_lines(head, rows=records))
+        published = {"published": map(reproduction_line, dossier.reproductions)} if dossier.reproductions else {}
+        write_atomic(folder / "results.json", json_lines(head, **published, rows=records))
         write_atomic(folder / "leaderboard.csv", leaderboard_frame(dossier.boards).to_csv(index=False).encode())
         return [folder / "results.json", folder / "leaderboard.csv"]
 

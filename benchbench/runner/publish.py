@@ -18,6 +18,7 @@ from benchbench.runner.exhibits import (
     real_grid,
     sample_grids,
 )
+from benchbench.runner.reproduced import reproductions
 from benchbench.runner.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ def gather(work: Workspace, boards: Sequence[Board], states: Sequence[CellState]
         command=command,
         margin=work.benchmark.protocol.margin,
         level=work.benchmark.protocol.level,
+        reproductions=reproductions(work, boards),
     )
 
 
@@ -102,6 +104,8 @@ def _manifest(work: Workspace, states: Sequence[CellState]) -> dict[str, Any]:
 def resolved(work: Workspace) -> dict[str, Any]:
     """The benchmark with every plugin's config written out, but for what only says where a file lies."""
     benchmark = work.benchmark.model_dump(mode="json", by_alias=True)
+    if not benchmark["published"]:  # it determines nothing: reports of files without it stay as they were written
+        del benchmark["published"]
     benchmark["plugins"] = [Path(plugin).name for plugin in benchmark["plugins"]]
     protocol = benchmark["protocol"]
     named = [("datasets", benchmark["dataset"]), ("classifiers", protocol["classifier"])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,14 +14,20 @@ from benchbench_plugins.dcgan import Dcgan
 from benchbench_plugins.flow import Flow
 from benchbench_plugins.vae import Vae
 from benchbench_plugins.wgan_gp import WganGp
+from conftest import Bench
 from torch import Tensor
 
 import benchbench as bb
 from benchbench.downstream.cnn_small import CnnSmall
+from benchbench.downstream.cnn_strided import CnnStrided
+from benchbench.downstream.resnet9 import ResNet9Classifier
+from benchbench.features.domain import Domain
+from benchbench.features.efficientnet_lite0 import EfficientnetLite0
 from benchbench.testing import mock_images
 from benchbench.testing.mock import MemoryCheckpoint
 from benchbench.training.acceleration import resolve
-from benchbench.types import Budget, Compute, FitContext
+from benchbench.training.augmentation import augment
+from benchbench.types import Augmentation, Budget, Compute, FitContext
 
 pytestmark = [
     pytest.mark.gpu,
@@ -131,3 +138,47 @@ def test_a_fit_goes_on_from_a_checkpoint_on_the_gpu() -> None:
     whole = generator.fit(DATA, context(checkpoint=checkpoint))
     resumed = generator.fit(DATA, context(checkpoint=checkpoint))
     assert resumed == pytest.approx(whole, rel=0.05)
+
+
+CLASSIFIERS: dict[str, bb.Classifier] = {
+    "cnn_small": CnnSmall(CnnSmall.Config(width=8)),
+    "cnn_strided": CnnStrided(CnnStrided.Config(width=8, batch_size=16, learning_rate=1e-3)),
+    "resnet9": ResNet9Classifier(ResNet9Classifier.Config(width=8, batch_size=64)),
+}
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_classifier_learns_on_the_gpu_and_says_the_same_on_the_cpu(name: str) -> None:
+    predictor = CLASSIFIERS[name].train(DATA, 100, context())
+    there = predictor.predict(DATA.images)
+    assert (there.argmax(dim=1) == DATA.labels).float().mean() > 0.95
+    state = {key: _to_cpu(value) for key, value in predictor.state_dict().items()}
+    here = CLASSIFIERS[name].restore(state, torch.device("cpu")).predict(DATA.images)
+    assert float((there - here).abs().max()) < 0.02  # convolutions there may round to 10 bits
+
+
+def test_augmenting_a_batch_never_waits_for_the_gpu() -> None:
+    images, random = DATA.images.to(GPU), bb.torch_generator(0, device=GPU)
+    augment(images, Augmentation(), random)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        changed = augment(images, Augmentation(), random)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert changed.shape == images.shape and not torch.equal(changed, images)
+
+
+@pytest.mark.parametrize("extractor", [Domain(Domain.Config(steps=100)), EfficientnetLite0(EfficientnetLite0.Config())])
+def test_features_on_the_gpu_are_those_of_the_cpu(extractor: bb.FeatureExtractor) -> None:
+    extractor.fit(DATA, context(compute=Compute()))
+    there, here = (torch.from_numpy(extractor.extract(DATA.images, where)) for where in (GPU, torch.device("cpu")))
+    assert float((there - here).norm() / here.norm()) < 0.01
+
+
+def test_a_benchmark_runs_on_the_gpu_and_is_served_afterwards(bench: Bench) -> None:
+    rows = "generators=[{name: cgan, config: {steps: 60, width: 8, discriminator_width: 8}}, noise]"
+    done = bench.run("--device", "cuda", "--set", rows)
+    assert "3 cells computed" in done.stdout
+    manifest = json.loads((bench.folder / "reports/toy-board/manifest.json").read_text())
+    assert all(one["device"].startswith(torch.cuda.get_device_name()) for one in manifest["environments"])
+    assert "0 cells computed, 3 served" in bench.run("--device", "cuda", "--set", rows).stdout
