@@ -8,7 +8,7 @@ A test file with one test a rule::
     test_my_generator = suite(MyGenerator)
 """
 
-from benchbench.testing.conformance import Finding, conformance, failures, suite
+from benchbench.testing.conformance import Finding, conformance, failures, has_rules, suite
 from benchbench.testing.mock import mock_images
 
-__all__ = ["Finding", "conformance", "failures", "mock_images", "suite"]
+__all__ = ["Finding", "conformance", "failures", "has_rules", "mock_images", "suite"]

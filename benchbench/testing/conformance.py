@@ -62,6 +62,11 @@ def failures(findings: Iterable[Finding]) -> list[str]:
     return [str(finding) for finding in findings if finding.status == "failed"]
 
 
+def has_rules(cls: type) -> bool:
+    """Whether plugins of this kind can be tried."""
+    return issubclass(cls, tuple(TRIALS))
+
+
 def rules_of(cls: type) -> list[Rule]:
     """The rules for a class, in order."""
     return [rule for rule in RULES if issubclass(cls, rule.kind)]
