@@ -9,14 +9,24 @@ from typing import Any, Literal
 
 from benchbench.errors import PluginError
 from benchbench.testing import common, fitting, sampling  # noqa: F401  (they bring the rules, in this order)
+from benchbench.testing.classifiers import ClassifierTrial
+from benchbench.testing.datasets import DatasetTrial
+from benchbench.testing.extractors import ExtractorTrial
 from benchbench.testing.generators import GeneratorTrial
+from benchbench.testing.metrics import MetricTrial
 from benchbench.testing.observing import BrokenRuleError, NotApplicableError
 from benchbench.testing.rule import RULES, Rule
 from benchbench.testing.trial import Trial
-from benchbench.types import Generator
+from benchbench.types import Classifier, DatasetSource, FeatureExtractor, Generator, Metric
 
 # By contract: what a class of that kind is tried with.
-TRIALS: dict[type, type[Trial[Any]]] = {Generator: GeneratorTrial}
+TRIALS: dict[type, type[Trial[Any]]] = {
+    Generator: GeneratorTrial,
+    DatasetSource: DatasetTrial,
+    FeatureExtractor: ExtractorTrial,
+    Metric: MetricTrial,
+    Classifier: ClassifierTrial,
+}
 
 
 @dataclass(frozen=True)
