@@ -16,7 +16,7 @@ def check(
     plugin: Plugins = [],  # noqa: B006
     debug: Debug = False,
 ) -> None:
-    """Run the conformance suite that every plugin of the project passes too.
+    """Run the conformance suite that every generator of the project passes too.
 
     Exit status 0: no rule is broken; 1: one is; 2: there is no such plugin.
     """

@@ -1,4 +1,4 @@
-"""For authors of plugins: the conformance suite that every shipped plugin passes too, and data to try things on.
+"""For authors of plugins: the conformance suite that every shipped generator passes too, and data to try things on.
 
 A test file with one test a rule::
 
