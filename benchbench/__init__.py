@@ -63,9 +63,13 @@ if TYPE_CHECKING:
         Generator,
         LabelledImages,
         Metric,
+        Outcome,
         Output,
+        Progress,
         Report,
         SampleContext,
+        Status,
+        Task,
     )
 
 __version__ = "0.1.0"
@@ -87,7 +91,7 @@ _HOMES = {
     ),
     "benchbench.types": (
         "Augmentation Classifier Config Dataset DatasetSource Executor FeatureExtractor FeatureSets "
-        "FitContext Generator LabelledImages Metric Output Report SampleContext"
+        "FitContext Generator LabelledImages Metric Outcome Output Progress Report SampleContext Status Task"
     ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
@@ -123,15 +127,19 @@ __all__ = [
     "LoopResult",
     "Metric",
     "MultiScaleFlow",
+    "Outcome",
     "Output",
     "Players",
     "PlayersStep",
+    "Progress",
     "ProjectionHead",
     "Report",
     "ResidualCritic",
     "ResidualDecoder",
     "SampleContext",
     "SmallCnn",
+    "Status",
+    "Task",
     "TrainStep",
     "UnsupportedDataError",
     "Upsampler",

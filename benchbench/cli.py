@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchbench.commands.augment import augment
+from benchbench.commands.check import check
 from benchbench.commands.compare import compare
+from benchbench.commands.new import new
 from benchbench.commands.options import (
     HERE_DATA,
     HERE_REPORTS,
@@ -210,53 +211,12 @@ def list_plugins(
         console.print(f"broken: {broken.source}: {broken.error}", style="red", markup=False, soft_wrap=True)
 
 
-@app.command()
-def check(
-    target: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A generator's name, or a plugin file.")],
-    plugin: Plugins = [],  # noqa: B006
-    debug: Debug = False,
-) -> None:
-    """Run the conformance suite that every generator of the project passes too."""
-    import torch
-    from rich.console import Console
-
-    from benchbench.discovery import load_registry
-    from benchbench.testing import conformance
-
-    torch.set_num_threads(1)  # as in a cell's process: with tiny images, more threads only cost
-
-    extra = [*plugin, *([target] if target.endswith(".py") else [])]
-    registry = load_registry(extra)
-    for broken in registry.broken:
-        if broken.source in extra:
-            raise RequestError(f"check: {broken.source} cannot be loaded: {broken.error}")
-    named = [one for one in registry.all() if one.kind == "generators" and target in (one.name, one.source)]
-    if not named:
-        registry.get("generators", target)
-    console = Console()
-    failed = 0
-    for one in named:
-        findings = conformance(one.cls)
-        for finding in findings:
-            failed += finding.status == "failed"
-            tail = f": {finding.seen}" if finding.seen else ""
-            remedy = f"; {finding.remedy}" if finding.status == "failed" else ""
-            console.print(
-                f"{one.name}: {finding.rule}: {finding.status}{tail}{remedy}",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
-        counts = Counter(finding.status for finding in findings)
-        console.print(f"{one.name}: " + ", ".join(f"{count} {status}" for status, count in sorted(counts.items())))
-    if failed:
-        raise typer.Exit(1)
-
-
 app.command()(augment)
+app.command()(check)
 app.command()(sample)
 app.command()(compare)
 app.command()(export)
+app.command()(new)
 app.command()(publish)
 app.command()(status)
 

@@ -17,7 +17,7 @@ from torchvision.transforms import functional as tv
 
 import benchbench as bb
 from benchbench.errors import DataError
-from benchbench.testing.trial import global_random_state, same
+from benchbench.testing.observing import global_random_state, same
 from benchbench.training.augmentation import DRAWS, LUMA, augment
 
 OFF: dict[str, Any] = dict.fromkeys(bb.Augmentation.model_fields, 0.0) | {"flip": False}

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import random
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import benchbench_plugins
 import numpy as np
@@ -14,9 +19,12 @@ from pydantic import Field
 from torch import nn
 
 import benchbench as bb
-from benchbench.testing import conformance, failures, mock_images
-from benchbench.testing.rule import RULES
-from benchbench.testing.trial import Trial, global_random_state, global_seed, same
+from benchbench.discovery import load_registry
+from benchbench.errors import PluginError
+from benchbench.testing import common, conformance, failures, mock_images, suite
+from benchbench.testing.conformance import rules_of
+from benchbench.testing.generators import GeneratorTrial
+from benchbench.testing.observing import global_random_state, global_seed, same
 
 # Smaller networks for generators that have such fields: the rules do not depend on size.
 SMALL = {"width": 8, "z_dim": 8, "latent": 8, "embedding": 4, "depth": 2, "batch_size": 16}
@@ -38,7 +46,7 @@ def test_shipped_generators_conform(cls):
     findings = conformance(cls, small_config(cls))
     assert not failures(findings)
     passed = {finding.rule for finding in findings if finding.status == "passed"}
-    assert "fits" in passed and len(passed) >= 15
+    assert {"fits", "is registered without heavy work"} <= passed and len(passed) >= 16
 
 
 @pytest.mark.parametrize(
@@ -148,9 +156,9 @@ class Toy(bb.Generator):
 def test_the_toy_conforms():
     findings = conformance(Toy)
     assert not failures(findings)
-    assert [finding.rule for finding in findings] == [rule.name for rule in RULES]
+    assert [finding.rule for finding in findings] == [rule.name for rule in rules_of(Toy)]
     skipped = {finding.rule for finding in findings if finding.status == "skipped"}
-    assert skipped == {"fits the images of one class"}
+    assert skipped == {"fits the images of one class", "is registered without heavy work"}
 
 
 class BadName(Toy):
@@ -180,6 +188,12 @@ class NeedsArguments(Toy):
         super().__init__(config)
 
 
+class DrawsWhenMade(Toy):
+    def __init__(self, config=None):
+        super().__init__(config)
+        torch.rand(1)
+
+
 class Crashes(Toy):
     def fit(self, train, ctx):
         raise RuntimeError("boom")
@@ -191,11 +205,25 @@ class ReturnsText(Toy):
         return {"verdict": "good"}
 
 
-class OneSizeOnly(Toy):
+class RefusesForms(Toy):
+    forms = ()
+
     def fit(self, train, ctx):
-        if train.shape != (1, 8, 8):
+        if train.shape in self.forms:
             raise ValueError("mat1 and mat2 shapes cannot be multiplied")
         return super().fit(train, ctx)
+
+
+class NoGray(RefusesForms):
+    forms = ((1, 8, 8),)
+
+
+class NoColour(RefusesForms):
+    forms = ((3, 8, 8),)
+
+
+class OneSizeOnly(RefusesForms):
+    forms = ((3, 12, 12),)
 
 
 class IgnoresSize(Toy):
@@ -227,10 +255,16 @@ class TooMany(Toy):
         return super().sample(torch.cat([labels, labels]), ctx)
 
 
+class CastsUnitRange(Toy):
+    def draw(self, labels, generator):
+        return (super().draw(labels, generator).float() / 255).round().to(torch.uint8)
+
+
 class GlobalNoise(Toy):
     def draw(self, labels, generator):
+        images = super().draw(labels, generator)
         with torch.random.fork_rng(devices=[]):
-            return super().draw(labels, None)
+            return images // 2 + torch.randint(0, 100, images.shape, dtype=torch.uint8)
 
 
 class IgnoresSeed(Toy):
@@ -249,6 +283,17 @@ class TrainMode(Toy):
     def draw(self, labels, generator):
         self.model.eval = self.model.train
         return super().draw(labels, generator)
+
+
+class CountsCalls(Toy):
+    calls = 0
+
+    def sample(self, labels, ctx):
+        self.calls += 1
+        return super().sample(labels, ctx)
+
+    def state_dict(self):
+        return {**super().state_dict(), "calls": self.calls}
 
 
 class KeepsObjects(Toy):
@@ -372,6 +417,24 @@ class SaysUnconditional(Toy):
     conditional = False
 
 
+class IgnoresLabels(Toy):
+    def draw(self, labels, generator):
+        return super().draw(torch.zeros_like(labels), generator)
+
+
+class KeepsTestImages(Toy):
+    def bits_per_dim(self, data, ctx):
+        self.scored = {"latest": [data]}
+        return super().bits_per_dim(data, ctx)
+
+
+class LearnsFromTestImages(Toy):
+    def bits_per_dim(self, data, ctx):
+        bits = super().bits_per_dim(data, ctx)
+        self.model.norm.running_mean += bb.to_float(data.images).flatten(1).mean(dim=0)
+        return bits
+
+
 class MislabelledControl(Toy):
     role = "control"
 
@@ -387,43 +450,111 @@ class BatchLikelihood(Toy):
         return bits - bits.mean()
 
 
+# Each of these breaks the rule that it stands under, and no other.
 BROKEN = {
-    "declares itself well": [BadName, BadRole, PeeksAtVal, Undocumented, NoDefault],
-    "is made from its defaults": [NeedsArguments, NoDefault],
+    "declares itself well": [BadName, Undocumented],
+    "is made from its defaults": [DrawsWhenMade],
+    "declares a role that it may have": [BadRole, PeeksAtVal],
     "fits": [Crashes, ReturnsText, NeverEnds],
-    "takes images of 1x8x8": [Crashes],
-    "takes images of 3x8x8": [OneSizeOnly],
-    "takes images of 1x12x12": [OneSizeOnly, IgnoresSize],
+    "takes images of 1x8x8": [NoGray],
+    "takes images of 3x8x8": [NoColour],
     "takes images of 3x12x12": [OneSizeOnly, IgnoresSize],
     "fits the images of one class": [NeedsEveryClass],
-    "samples uint8 images, one a label": [FloatSamples, TooMany],
-    "gives the same samples for the same seed": [GlobalNoise],
-    "gives other samples for another seed": [IgnoresSeed],
-    "makes sample i whatever is sampled beside it": [WholeBatch, TrainMode],
-    "leaves itself as it is when sampling": [TrainMode],
-    "survives torch.save and torch.load(weights_only=True)": [KeepsObjects, ForgetsTheNetwork],
     "fits the same bits from the same seed": [GlobalInit],
-    "goes on from a checkpoint to the same bits": [LosesMomentum, OwnNoise, SavesInVain],
-    "leaves the global random state alone": [SeedsTorch, SeedsNumpy, DrawsFromRandom],
-    "obeys budget.max_steps": [IgnoresBudget, NeverEnds, ReportsTooMuch],
+    "goes on from a checkpoint to the same bits": [LosesMomentum, OwnNoise],
+    "obeys budget.max_steps": [IgnoresBudget],
     "stops at the deadline": [IgnoresDeadline],
     "leaves its training images alone": [ChangesImages, SortsLabels],
-    "does with labels what it says": [SaysUnconditional, MislabelledControl],
+    "leaves the global random state alone": [SeedsTorch, SeedsNumpy, DrawsFromRandom],
+    "samples uint8 images, one a label": [FloatSamples, CastsUnitRange],
+    "gives the same samples for the same seed": [GlobalNoise],
+    "gives other samples for another seed": [IgnoresSeed],
+    "makes sample i whatever is sampled beside it": [WholeBatch],
+    "leaves itself as it is when sampling": [CountsCalls],
+    "survives torch.save and torch.load(weights_only=True)": [KeepsObjects, ForgetsTheNetwork],
+    "does with labels what it says": [SaysUnconditional, IgnoresLabels, MislabelledControl],
+    "learns nothing from images that it scores": [KeepsTestImages],
     "gives one likelihood an image": [FloatLikelihood, BatchLikelihood],
+}
+# These break several.
+ALSO_BROKEN = {
+    NoDefault: "declares itself well",
+    NeedsArguments: "is made from its defaults",
+    SavesInVain: "goes on from a checkpoint to the same bits",
+    ReportsTooMuch: "obeys budget.max_steps",
+    TooMany: "samples uint8 images, one a label",
+    TrainMode: "makes sample i whatever is sampled beside it",
+    LearnsFromTestImages: "learns nothing from images that it scores",
 }
 
 
 def test_every_rule_has_a_generator_that_breaks_it():
-    assert BROKEN.keys() == {rule.name for rule in RULES}
+    """That about registration is tried on files, below."""
+    assert BROKEN.keys() | {"is registered without heavy work"} == {rule.name for rule in rules_of(Toy)}
 
 
-@pytest.mark.parametrize(("rule", "cls"), [(rule, cls) for rule, broken in BROKEN.items() for cls in broken])
-def test_a_broken_generator_is_found_out(rule, cls):
-    with global_seed(0):  # some of them would change the global state for the tests to come
-        finding = next(finding for finding in conformance(cls) if finding.rule == rule)
-    assert finding.status == "failed", finding
+def broken(cls):
+    """The findings on a class that may do anything to the global state of the tests to come."""
+    with global_seed(0):
+        return [finding for finding in conformance(cls) if finding.status == "failed"]
+
+
+@pytest.mark.parametrize(("rule", "cls"), [(rule, cls) for rule, classes in BROKEN.items() for cls in classes])
+def test_a_broken_generator_is_found_out_by_that_rule_alone(rule, cls):
+    (finding,) = broken(cls)
+    assert finding.rule == rule
     assert finding.seen and finding.remedy
-    assert str(finding).startswith(f"failed: {rule}: {finding.seen}. To mend it: ")
+    assert str(finding) == f"failed: {rule}: {finding.seen}. To mend it: {finding.remedy}"
+
+
+@pytest.mark.parametrize(("cls", "rule"), ALSO_BROKEN.items())
+def test_a_generator_that_breaks_several_rules_is_found_out(cls, rule):
+    assert rule in {finding.rule for finding in broken(cls)}
+
+
+HOOK = """
+import torch
+import benchbench as bb
+from benchbench_plugins.noise import Noise
+
+{work}
+
+
+class Heavy(Noise):
+    name = "heavy"
+
+
+@bb.hookimpl
+def benchbench_generators():
+    return [Heavy]
+"""
+
+
+@pytest.mark.parametrize(
+    ("work", "words"),
+    [
+        ("torch.manual_seed(0)", "importing it changed the global random state of torch"),
+        ("torch.set_default_dtype(torch.float64)", "importing it changed torch's default dtype"),
+        ("import pandas", r"importing it took \d\.\d s of processor time; it imports .*pandas"),
+        ("import sys\nif 'pytest' not in sys.modules:\n    1 / 0", "importing it alone: ZeroDivisionError"),
+        ("import os, sys\nif 'pytest' not in sys.modules:\n    os._exit(3)", "importing it alone: the process died"),
+    ],
+)
+def test_work_at_import_is_found_out(tmp_path, monkeypatch, work, words):
+    monkeypatch.setattr(common, "IMPORT_SECONDS", 0.1)
+    file = tmp_path / "heavy.py"
+    file.write_text(HOOK.format(work=work))
+    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+    with global_seed(0):
+        registry = load_registry([str(file)])
+    torch.set_default_dtype(dtype)
+    torch.set_num_threads(threads)
+    assert registry.broken == []
+    found = {finding.rule: finding for finding in conformance(registry.get("generators", "heavy").cls)}
+    finding = found["is registered without heavy work"]
+    assert finding.status == "failed" and finding.remedy
+    assert re.search(words, finding.seen)
+    assert len(failures(found.values())) == 1
 
 
 @pytest.mark.parametrize(
@@ -467,7 +598,7 @@ def test_a_generator_may_decline_data():
         def fit(self, train, ctx):
             raise bb.UnsupportedDataError("no")
 
-    assert {finding.status for finding in conformance(Never)[2:]} == {"skipped"}
+    assert {finding.status for finding in conformance(Never)[4:]} == {"skipped"}
 
 
 def test_the_suite_leaves_the_global_random_state_alone():
@@ -479,7 +610,43 @@ def test_the_suite_leaves_the_global_random_state_alone():
 def test_a_config_is_used():
     findings = conformance(Toy, Toy.Config(steps=1))
     assert not failures(findings)
-    assert Trial(Toy, Toy.Config(steps=1)).run.optimizer_steps == 1
+    assert GeneratorTrial(Toy, Toy.Config(steps=1)).run.optimizer_steps == 1
+
+
+# --- as tests of pytest -----------------------------------------------------------------------------------
+
+SUITE_FILE = """
+from benchbench.testing import suite
+from test_conformance import IgnoresSeed, Toy
+
+test_toy = suite(Toy, Toy.Config(steps=3))
+test_broken = suite(IgnoresSeed)
+"""
+
+
+def test_a_suite_is_one_test_a_rule(tmp_path):
+    (tmp_path / "test_mine.py").write_text(SUITE_FILE)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", "test_mine.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "COLUMNS": "300"},
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    count = len(rules_of(Toy))
+    assert f"1 failed, {2 * count - 6} passed, 5 skipped" in done.stdout
+    assert "PASSED test_mine.py::test_toy[fits-the-same-bits-from-the-same-seed]" in done.stdout
+    remedy = "To mend it: derive all sampling noise from ctx.seed"
+    line = f"Failed: gives other samples for another seed: seeds 1 and 2 gave the same samples. {remedy}"
+    assert f"FAILED test_mine.py::test_broken[gives-other-samples-for-another-seed] - {line}" in done.stdout
+    assert "Traceback" not in done.stdout and "site-packages" not in done.stdout
+
+
+def test_what_is_no_plugin_has_no_suite():
+    with pytest.raises(PluginError, match="got int, expected a class derived from one of Generator"):
+        suite(int)
 
 
 # --- mock images ------------------------------------------------------------------------------------------

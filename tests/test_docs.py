@@ -30,7 +30,7 @@ from benchbench.plan import expand
 from benchbench.training.classification import EVAL_BATCH
 from benchbench.training.loop import CHECK_EVERY
 from benchbench.training.sampling import BLOCK, GPU_BLOCK
-from benchbench.types import Augmentation, FeatureSets
+from benchbench.types import Augmentation, FeatureSets, Status, Task
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -61,21 +61,67 @@ def benchbench(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_the_example_generator_and_metric_stand_in_a_leaderboard(tmp_path: Path) -> None:
-    example = ROOT / "docs/examples/blend.yaml"
-    metric = ["--plugin", str(ROOT / "docs/examples/mean_shift.py"), "--set", "protocol.metrics=[fd, mean_shift]"]
-    quick = ["--set", "protocol.classifier_steps=60", "--set", "protocol.curve=[]", "--seeds", "1"]
-    done = benchbench(tmp_path, "run", str(example), *metric, *quick)
+def test_the_examples_work_together_in_one_leaderboard(tmp_path: Path) -> None:
+    """Generator, metric, extractor, classifier and report, each a file that is named."""
+    words = ["run", str(ROOT / "docs/examples/blend.yaml"), "--seeds", "1"]
+    for name in ("mean_shift", "pca", "linear", "answer"):
+        words += ["--plugin", str(ROOT / f"docs/examples/{name}.py")]
+    settings = [
+        "metrics=[fd, mean_shift]",
+        "features=[{name: domain, config: {steps: 200}}, {name: pca, config: {components: 8}}]",
+    ]
+    settings += ["classifier=linear", "classifier_steps=60", "curve=[]"]
+    done = benchbench(tmp_path, *words, *(word for one in settings for word in ("--set", f"protocol.{one}")))
     assert done.returncode == 0, done.stdout + done.stderr
     page = (tmp_path / "reports/blend/leaderboard.md").read_text()
     assert "**blend**" in page
     assert r"**blend\_light**" in page
     rows = json.loads((tmp_path / "reports/blend/results.json").read_text())["rows"]
-    shift = {row["generator"]: row["value"] for row in rows if row["metric"] == "Mean shift[domain]"}
-    assert set(shift) == {"real", "blend", "blend_light", "real_holdout", "noise"}
-    assert shift["noise"] > shift["blend"] > shift["real_holdout"]
+    for features in ("domain", "pca"):
+        shift = {row["generator"]: row["value"] for row in rows if row["metric"] == f"Mean shift[{features}]"}
+        assert set(shift) == {"real", "blend", "blend_light", "real_holdout", "noise"}
+        assert shift["noise"] > shift["blend"] > shift["real_holdout"]
     of_class = [row["class_name"] for row in rows if row["metric"] == "Mean shift of class[domain]"]
     assert len(of_class) == 10 * len(shift) and len(set(of_class)) == 10
+    accuracy = {row["arm"]: row["value"] for row in rows if row["metric"] == "accuracy" and row["generator"] == "real"}
+    assert 0.8 < accuracy["real"] < 1
+    assert {row["classifier"] for row in rows if row["metric"] == "accuracy"} == {"linear"}
+    answer = (tmp_path / "reports/blend/answer.txt").read_text().splitlines()
+    assert answer[0] == "blend: digits, 1 seeds"
+    verdict = json.loads((tmp_path / "reports/blend/results.json").read_text())["verdicts"][0]["text"]
+    assert answer[1].endswith(f": {verdict}") and answer[-1].startswith("benchbench run ")
+
+
+def test_the_example_executor_says_how_each_task_ended(tmp_path: Path) -> None:
+    """One that says how it went, one that dies, one that takes too long."""
+    code = {
+        "fine": "import json, pathlib, sys; path = pathlib.Path(sys.argv[1]).parent / 'outcome.json'; "
+        "path.write_text(json.dumps({'status': 'ok', 'phase': '', 'message': ''}))",
+        "dies": "raise SystemExit(7)",
+        "hangs": "import time; time.sleep(60)",
+    }
+    tasks = []
+    for name, text in code.items():
+        (tmp_path / f"task_{name}.py").write_text(text)
+        folder = tmp_path / name
+        env = {"PYTHONPATH": str(tmp_path)}
+        tasks.append(Task(name, f"task_{name}", folder / "payload.json", folder, 2 if name == "hangs" else None, env))
+    started: list[str] = []
+    outcomes = list(example("in_order").InOrder().run(tasks, 3, lambda progress: started.append(progress.name)))
+    assert started == list(code)
+    assert [(outcome.name, outcome.status) for outcome in outcomes] == [
+        ("fine", Status.OK),
+        ("dies", Status.FAILED),
+        ("hangs", Status.TIMEOUT),
+    ]
+    assert outcomes[1].message == "exited with status 7 without saying how it went"
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "docs/examples").glob("*.py")), ids=lambda path: path.stem)
+def test_every_example_is_short_and_described(file: Path) -> None:
+    """And the minimal generator, imports included, has at most 40 lines."""
+    assert f"(examples/{file.name})" in (ROOT / "docs/plugins.md").read_text()
+    assert len(file.read_text().splitlines()) <= (40 if file.stem == "blend" else 70)
 
 
 def test_the_example_metric_estimates_the_squared_distance_of_means_without_bias() -> None:

@@ -53,7 +53,7 @@ def _modules_of(value: str, registry: Registry) -> Iterator[str]:
         registry.broken.append(Broken(name, _one_line(error)))
         _reraise_interrupt(error)
         return
-    if _hooks_of(module) or not hasattr(module, "__path__"):
+    if hooks_of(module) or not hasattr(module, "__path__"):
         yield name
     for info in pkgutil.iter_modules(getattr(module, "__path__", [])):
         if not info.name.startswith("_"):
@@ -72,7 +72,7 @@ def _take(registry: Registry, source: str, name: str, *, from_package: bool) -> 
     """Import one module and register what its hooks return; note it as broken where that fails."""
     try:
         module = _import_file(Path(source).resolve(), name) if source.endswith(".py") else importlib.import_module(name)
-        if not _hooks_of(module):
+        if not hooks_of(module):
             if from_package:
                 return  # a package may hold helper modules
             raise PluginError("implements no hook; decorate a function such as benchbench_generators with @hookimpl")
@@ -100,7 +100,7 @@ def _import_file(path: Path, name: str) -> ModuleType:
     return module
 
 
-def _hooks_of(module: ModuleType) -> list[str]:
+def hooks_of(module: ModuleType) -> list[str]:
     """Names of the functions marked as hook implementations, known hooks or not."""
     marker = f"{hookspecs.PROJECT}_impl"
     return [name for name, value in vars(module).items() if callable(value) and hasattr(value, marker)]

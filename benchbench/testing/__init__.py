@@ -1,12 +1,14 @@
 """For authors of plugins: the conformance suite that every shipped generator passes too, and data to try things on.
 
-from benchbench.testing import conformance, failures
+A test file with one test a rule::
 
-def test_my_generator():
-    assert not failures(conformance(MyGenerator))
+    from benchbench.testing import suite
+    from my_package import MyGenerator
+
+    test_my_generator = suite(MyGenerator)
 """
 
-from benchbench.testing.conformance import Finding, conformance, failures
+from benchbench.testing.conformance import Finding, conformance, failures, has_rules, suite
 from benchbench.testing.mock import mock_images
 
-__all__ = ["Finding", "conformance", "failures", "mock_images"]
+__all__ = ["Finding", "conformance", "failures", "has_rules", "mock_images", "suite"]

@@ -2,69 +2,41 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
-from pydantic import BaseModel
 
 from benchbench.errors import UnsupportedDataError
-from benchbench.testing.mock import MemoryCheckpoint, mock_images
-from benchbench.testing.rule import expect, expect_equal, rule
-from benchbench.testing.trial import (
-    FORMS,
-    STEPS,
-    NotApplicableError,
-    Trial,
-    global_random_state,
-    global_seed,
-    same,
-)
+from benchbench.testing.generators import FEW_STEPS, FORMS, Form, GeneratorTrial
+from benchbench.testing.observing import UNUSUAL_SEED, NotApplicableError, global_seed, same
+from benchbench.testing.rule import expect, expect_equal
+from benchbench.testing.rule import rule as rule_of
+from benchbench.types import Generator
 
-# A generator that seeds the global generators is seen only if they do not have its seed already.
-UNUSUAL_SEED = 918273
+rule = partial(rule_of, Generator)
 
 
 @rule(
-    "declares itself well",
-    "set name (lower-case letters, digits and _), role ('generator' or 'control') and Config (a bb.Config whose "
-    "every field has a default and a description); only a control may set fit_split = 'val'",
+    "declares a role that it may have",
+    "set role to 'generator' or 'control'; only a control may set fit_split = 'val' or expected",
 )
-def declares(trial: Trial) -> str:
-    """Name, role, split and config are as the contract wants them."""
+def role(trial: GeneratorTrial) -> str:
+    """Role and split are as the contract wants them."""
     cls = trial.cls
-    name = getattr(cls, "name", None)
-    expect(isinstance(name, str) and re.fullmatch(r"[a-z][a-z0-9_]*", name) is not None, f"name is {name!r}")
     expect(cls.role in ("generator", "control"), f"role is {cls.role!r}")
-    allowed = ("train", "val") if cls.role == "control" else ("train",)
-    expect(cls.fit_split in allowed, f"fit_split is {cls.fit_split!r} of a {cls.role}")
-    config = cls.Config
-    expect(isinstance(config, type) and issubclass(config, BaseModel), f"Config is {config!r}")
-    settings = config.model_config
-    expect(
-        settings.get("frozen") is True and settings.get("extra") == "forbid",
-        f"Config has frozen={settings.get('frozen')} and extra={settings.get('extra')!r}",
-    )
-    for key, value in config.model_fields.items():
-        expect(not value.is_required(), f"Config.{key} has no default")
-        expect(bool(value.description), f"Config.{key} has no description")
-    return f"{name!r}, a {cls.role} with {len(config.model_fields)} config fields"
-
-
-@rule("is made from its defaults", "keep __init__ to (self, config=None), and call super().__init__(config)")
-def constructs(trial: Trial) -> str:
-    """``G()``, ``G(G.Config())`` and the config under trial all work and seed nothing."""
-    cls = trial.cls
-    for made in (cls(), cls(cls.Config()), trial.make()):
-        expect(isinstance(made.config, cls.Config), f"its config is a {type(made.config).__name__}")
-    return "made"
+    control = cls.role == "control"
+    expect(cls.fit_split in (("train", "val") if control else ("train",)), f"fit_split is {cls.fit_split!r}")
+    expected = (None, "best", "worst", "copied") if control else (None,)
+    expect(cls.expected in expected, f"expected is {cls.expected!r}, of a {cls.role}")
+    return f"a {cls.role} that is fitted on {cls.fit_split}"
 
 
 @rule("fits", "see the exception; decline data that cannot be modelled with bb.UnsupportedDataError")
-def fits(trial: Trial) -> str:
-    """A few steps on the first form that is supported; facts are named numbers."""
+def fits(trial: GeneratorTrial) -> str:
+    """A few steps on the first form that it fits; facts are named numbers."""
     error = trial.first_fit_error()
     if error is not None:
         raise error
@@ -78,7 +50,7 @@ def fits(trial: Trial) -> str:
     return f"{len(data)} images of {data.shape}, {run.optimizer_steps} optimizer steps, facts {sorted(facts or ())}"
 
 
-def _takes(form: tuple[int, int, int]) -> None:
+def _takes(form: Form) -> None:
     """The rule for one image form."""
     label = "x".join(map(str, form))
 
@@ -87,14 +59,13 @@ def _takes(form: tuple[int, int, int]) -> None:
         "build networks from train.shape (bb.size_ladder, bb.Upsampler and bb.Downsampler take any size), or raise "
         "bb.UnsupportedDataError in fit",
     )
-    def takes(trial: Trial) -> str:
-        data = mock_images(*form)
+    def takes(trial: GeneratorTrial) -> str:
         try:
-            generator = trial.fit(data).generator
+            generator = trial.fit_form(form)
         except UnsupportedDataError as refusal:
             raise NotApplicableError(f"declined: {refusal}") from refusal
         shape = tuple(trial.sample(generator, trial.labels[:5]).shape)
-        expect(shape == (5, *form), f"5 samples have shape {shape}, expected {(5, *form)}")
+        expect(shape[1:] == form, f"samples have shape {shape}, expected {(5, *form)}")
         return f"fitted and sampled {label}"
 
 
@@ -106,14 +77,13 @@ for _form in FORMS:
     "fits the images of one class",
     "do not expect every class of train.classes in train.labels: an unconditional generator may be fitted once a class",
 )
-def fits_one_class(trial: Trial) -> str:
+def fits_one_class(trial: GeneratorTrial) -> str:
     """As in the per-class protocol, which is for unconditional generators."""
     if trial.run.generator.conditional:
         raise NotApplicableError("it is conditional, and fitted on all classes at once")
     data = trial.data.of_class(1)
-    images = trial.sample(trial.fit(data).generator, torch.ones(5, dtype=torch.int64))
-    expect(len(images) == 5, f"5 labels gave {len(images)} samples")
-    return f"fitted {len(data)} images of class 1"
+    images = trial.sample(trial.fit(data, max_steps=FEW_STEPS).generator, torch.ones(5, dtype=torch.int64))
+    return f"fitted {len(data)} images of class 1, sampled {len(images)}"
 
 
 @rule(
@@ -121,13 +91,12 @@ def fits_one_class(trial: Trial) -> str:
     "draw initial weights from bb.torch_generator(ctx.seed, ...) (bb.init_weights does) and all other noise from "
     "ctx.generator",
 )
-def refit(trial: Trial) -> str:
+def refit(trial: GeneratorTrial) -> str:
     """Whatever the global generators' state."""
-    with global_seed(1):
-        one = trial.fit(trial.data).generator
-    with global_seed(2):
-        two = trial.fit(trial.data).generator
-    expect_equal(trial.sample(one), trial.sample(two), "fitted twice with one seed")
+    one, two = trial.sample(trial.run.generator), trial.sample(trial.again.generator)
+    if not same(one, two):  # which may be the checkpoint's fault, and another rule's matter
+        two = trial.sample(trial.fit(trial.data, seed_of_others=2).generator)
+    expect_equal(one, two, "fitted twice with one seed")
     return "identical"
 
 
@@ -136,25 +105,26 @@ def refit(trial: Trial) -> str:
     "use bb.fit_loop, whose checkpoints hold the random state; put everything the next step depends on into the "
     "TrainStep's state_dict: networks, optimizers, averages, counters",
 )
-def resume(trial: Trial) -> str:
+def resume(trial: GeneratorTrial) -> str:
     """Half the steps, then the rest in a fresh object, are all the steps."""
-    checkpoint = MemoryCheckpoint(due_at=STEPS // 2)
-    whole = trial.fit(trial.data, checkpoint=checkpoint)
+    whole, checkpoint = trial.again, trial.checkpoint
     if checkpoint.saved is None:
         raise NotApplicableError("it never saved a checkpoint")
-    expect_equal(trial.sample(trial.run.generator), trial.sample(whole.generator), "without and with checkpoints")
     checkpoint.loads = 0
-    with global_seed(4):
-        resumed = trial.fit(trial.data, checkpoint=checkpoint)
+    resumed = trial.fit(trial.data, checkpoint=checkpoint, seed_of_others=2)
     expect(checkpoint.loads > 0, "it saved a checkpoint and never loaded it")
-    expect_equal(trial.sample(whole.generator), trial.sample(resumed.generator), "uninterrupted and resumed")
+    images = trial.sample(whole.generator)
+    expect_equal(images, trial.sample(resumed.generator), "uninterrupted and resumed")
+    if not same(images, trial.sample(trial.run.generator)):  # which may be the global generators' fault
+        bare = trial.fit(trial.data, seed_of_others=2)
+        expect_equal(trial.sample(bare.generator), images, "without and with checkpoints")
     return f"identical, resumed with {resumed.optimizer_steps} of {whole.optimizer_steps} optimizer steps to go"
 
 
 @rule("obeys budget.max_steps", "train with bb.fit_loop, or take ctx.budget.steps(config.steps) steps")
-def max_steps(trial: Trial) -> str:
+def max_steps(trial: GeneratorTrial) -> str:
     """By its progress reports, and by the steps of its optimizers."""
-    one, three = (trial.fit(trial.data, max_steps=count) for count in (1, 3))
+    one, three = trial.one_step, trial.fit(trial.data, max_steps=3)
     beyond = max((step for step, _ in three.logged), default=0)
     expect(beyond <= 3, f"reported step {beyond} with budget.max_steps=3")
     if three.optimizer_steps == 0:
@@ -171,9 +141,9 @@ def max_steps(trial: Trial) -> str:
 
 
 @rule("stops at the deadline", "train with bb.fit_loop, or compare time.monotonic() with ctx.deadline at every step")
-def deadline(trial: Trial) -> str:
+def deadline(trial: GeneratorTrial) -> str:
     """With the deadline past, it takes no more than one step, and can still sample."""
-    one = trial.fit(trial.data, max_steps=1)
+    one = trial.one_step
     if one.optimizer_steps == 0:
         raise NotApplicableError("it takes no torch optimizer steps")
     late = trial.fit(trial.data, deadline=time.monotonic() - 1.0)
@@ -186,14 +156,12 @@ def deadline(trial: Trial) -> str:
 
 
 @rule("leaves its training images alone", "clone before changing in place; bb.to_float makes a copy")
-def training_data(trial: Trial) -> str:
+def training_data(trial: GeneratorTrial) -> str:
     """Pixels and labels are the same after ``fit`` and ``sample``."""
-    data = trial.data
-    generator = trial.fit(data).generator
-    trial.sample(generator)
-    pristine = trial.data
-    for name in ("images", "labels"):
-        expect(same(getattr(data, name), getattr(pristine, name)), f"{name} were changed")
+    given, pristine = trial.run.data, trial.data
+    trial.sample(trial.run.generator)
+    changed = [name for name in ("images", "labels") if not same(getattr(given, name), getattr(pristine, name))]
+    expect(not changed, f"{' and '.join(changed)} were changed")
     return "unchanged"
 
 
@@ -202,20 +170,17 @@ def training_data(trial: Trial) -> str:
     "use torch.Generator objects only; make networks under torch.random.fork_rng(devices=[]) and draw their weights "
     "with bb.init_weights; no numpy.random or random functions without a generator of their own",
 )
-def global_state(trial: Trial) -> str:
-    """Of torch, numpy and Python, when it is made, fitted, sampled and restored."""
-    data = trial.data
-    stages: dict[str, Callable[[], Any]] = {
-        "being made": trial.make,
-        "fit": lambda: trial.fit(data),
-        "sample": lambda: trial.sample(trial.run.generator),
-        "load_state_dict": lambda: trial.make().load_state_dict(trial.run.generator.state_dict()),
+def global_state(trial: GeneratorTrial) -> str:
+    """Of torch, numpy and Python, when it is fitted, sampled and restored."""
+    changed = trial.run.global_changed
+    expect(not changed, f"fit changed the global state of {', '.join(changed)}")
+    generator, fresh = trial.run.generator, trial.make()
+    acts: dict[str, Callable[[], Any]] = {
+        "sample": lambda: trial.sample(generator),
+        "load_state_dict": lambda: fresh.load_state_dict(generator.state_dict()),
     }
-    for stage, act in stages.items():
-        with global_seed(UNUSUAL_SEED):
-            before = global_random_state()
+    for name, act in acts.items():
+        with global_seed(UNUSUAL_SEED) as changed_by:
             act()
-            after = global_random_state()
-        changed = [key for key in before if not same(before[key], after[key])]
-        expect(not changed, f"{stage} changed the global state of {', '.join(changed)}")
+            expect(not changed_by(), f"{name} changed the global state of {', '.join(changed_by())}")
     return "unchanged"

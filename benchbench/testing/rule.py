@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from benchbench.testing.trial import BrokenRuleError, Trial
+from benchbench.testing.observing import BrokenRuleError
 
-Check = Callable[[Trial], str]
+Check = TypeVar("Check", bound=Callable[[Any], str])
 
 
 @dataclass(frozen=True)
@@ -20,25 +20,27 @@ class Rule:
     """One rule.
 
     Attributes:
-        name: What the generator does, as the end of a sentence about it.
+        kind: The contract it belongs to: ``Generator``, ``Metric``, ...; ``object`` for all.
+        name: What the plugin does, as the end of a sentence about it.
         remedy: How a break of it is usually mended.
-        check: Tries it. Returns what it saw, or raises ``BrokenRuleError`` with what it saw, or
+        check: Tries it on a trial. Returns what it saw, or raises ``BrokenRuleError`` with what it saw, or
             ``NotApplicableError`` with the reason.
     """
 
+    kind: type
     name: str
     remedy: str
-    check: Check
+    check: Callable[[Any], str]
 
 
 RULES: list[Rule] = []
 
 
-def rule(name: str, remedy: str) -> Callable[[Check], Check]:
-    """Make the decorated check a rule of the suite."""
+def rule(kind: type, name: str, remedy: str) -> Callable[[Check], Check]:
+    """Make the decorated check a rule for plugins of one kind."""
 
     def keep(check: Check) -> Check:
-        RULES.append(Rule(name, remedy, check))
+        RULES.append(Rule(kind, name, remedy, check))
         return check
 
     return keep

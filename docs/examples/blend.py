@@ -24,8 +24,7 @@ class Blend(bb.Generator):
             scores = torch.rand(len(block), len(self.labels), generator=generator, device=block.device)
             same_class = block[:, None] == self.labels.to(block.device)
             first, second = scores.masked_fill(~same_class, -1).topk(2, dim=1).indices.cpu().T
-            mean = torch.lerp(self.images[second].float(), self.images[first].float(), self.config.weight)
-            return mean.round().to(torch.uint8)
+            return self.images[second].float().lerp(self.images[first].float(), self.config.weight).round().byte()
 
         return bb.sample_in_blocks(labels, ctx, draw)
 
