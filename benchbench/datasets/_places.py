@@ -16,12 +16,12 @@ def place(data_dir: Path, given: str, who: str) -> Path:
         who: Named in errors.
 
     Raises:
-        DataMissingError: If no file system can be asked for it: a home of nobody, a name that is too long.
+        DataMissingError: If no file system can be asked for it: a home of nobody, a name too long, a NUL.
     """
     try:
         path = data_dir / Path(given).expanduser()
         path.exists()
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise DataMissingError(
             f"{who}: the config key 'path' is {given[:100]!r}, which cannot be looked at ({str(error)[:100]}); "
             "expected the place of a file or folder"

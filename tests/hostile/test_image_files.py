@@ -88,7 +88,8 @@ def test_a_place_that_cannot_be_looked_at_is_a_sentence(tmp_path: Path, source: 
 
 @settings(WILD, max_examples=examples(50))
 @given(where=NAMES | st.text(alphabet="~/.ax\x00", max_size=8))
-def test_any_place_gives_images_or_a_sentence(tmp_path: Path, where: str) -> None:
+def test_any_place_gives_images_or_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))  # nor the whole of this user's
     (tmp_path / "data").mkdir(exist_ok=True)
     if not os.path.normpath(tmp_path / "data" / where).startswith(str(tmp_path)):
         where = where.lstrip("/.")  # no test reads the whole disk

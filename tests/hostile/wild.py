@@ -90,7 +90,9 @@ def zipped(files: Sequence[tuple[str | zipfile.ZipInfo, bytes]], method: int = z
     with zipfile.ZipFile(buffer, "w", method) as archive, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of names that stand twice
         for name, content in files:
-            archive.writestr(name or zipfile.ZipInfo(""), content)
+            # As a ZipInfo: writestr fails on a name that is empty, or is once zipfile has cut it at a NUL.
+            info = zipfile.ZipInfo(name) if isinstance(name, str) else name
+            archive.writestr(info, content, method)
     return buffer.getvalue()
 
 
