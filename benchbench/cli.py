@@ -33,6 +33,7 @@ from benchbench.commands.publish import publish
 from benchbench.commands.sample import export, sample
 from benchbench.commands.status import status
 from benchbench.errors import BenchbenchError, BenchmarkFileError, RequestError
+from benchbench.types.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -242,17 +243,18 @@ def main() -> None:
             raise
         lines = [str(problem) for problem in error.problems] if isinstance(error, BenchmarkFileError) else [str(error)]
         for line in lines:
-            typer.secho(f"benchbench: {line}", err=True, fg="red")
+            typer.secho(f"benchbench: {printable(line)}", err=True, fg="red")
         raise SystemExit(2) from None
     except OSError as error:
         if debug:
             raise
-        typer.secho(f"benchbench: {error.filename or 'a file'}: {error.strerror or error}", err=True, fg="red")
+        text = printable(f"{error.filename or 'a file'}: {error.strerror or error}")
+        typer.secho(f"benchbench: {text}", err=True, fg="red")
         raise SystemExit(2) from None
     except Exception as error:
         if debug:
             raise
-        text = " ".join(str(error).split())
+        text = printable(error)
         typer.secho(
             f"benchbench: {type(error).__name__}: {text} (a fault of benchbench; --debug shows where)",
             err=True,

@@ -86,6 +86,12 @@ protocol:
 """
 
 
+@pytest.fixture
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Decoded images are kept in the test's own folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 class Bench:
     """A folder with a benchmark file and a plugin, and the command line run in it as a user would."""
 

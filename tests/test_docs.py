@@ -263,6 +263,20 @@ def test_the_readme_names_every_shipped_generator() -> None:
     assert [name for name in load_registry().names("generators") if f"| `{name}` |" not in text] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_test_that_a_page_names_is_there(page: Path) -> None:
+    defined = {
+        path: set(re.findall(r"^def (test_\w+)", path.read_text(), re.M)) for path in ROOT.rglob("tests/**/*.py")
+    }
+    text = page.read_text()
+    for file, name in re.findall(r"\b(tests/[\w/]+\.py)(?:::(test_\w+))?", text):
+        assert ROOT / file in defined, file
+        assert not name or name in defined[ROOT / file], f"{file}::{name}"
+    # named alone, as in a table whose rows have the file in common
+    for name in re.findall(r"`(test_\w+)`", text):
+        assert any(name in names for names in defined.values()), name
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_every_link_in_a_page_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)]*))?\)", page.read_text())

@@ -21,11 +21,12 @@ from test_report import HOSTILE, NOTES, board, dossier
 
 from benchbench.leaderboard.dossier import FitDetail, Nearest
 from benchbench.report._inline import inline, table
-from benchbench.report._numbers import escape, printable
+from benchbench.report._numbers import escape
 from benchbench.report._svg import Scale, bar, number
 from benchbench.report._tables import pipe_table
 from benchbench.report.html import Html, render
 from benchbench.statistics import Interval
+from benchbench.types.text import printable
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 VOID = {"meta", "img", "br", "input", "line", "rect", "circle", "polyline", "link", "hr"}

@@ -87,7 +87,7 @@ def test_arrays_without_names_will_do(tmp_path):
         ({"images": IMAGES, "labels": LABELS - 1}, r"got -1\.\.2"),
         ({"images": IMAGES, "labels": np.eye(4, dtype=int)[LABELS]}, "expected one label an image"),
         ({"images": IMAGES, "labels": LABELS[:9]}, "one label an image"),
-        ({"images": IMAGES, "labels": np.array(LABELS, dtype=object)}, "cannot be read .*allow_pickle"),
+        ({"images": IMAGES, "labels": np.array(LABELS, dtype=object)}, "cannot be read .*an array of object"),
         ({"images": IMAGES, "labels": LABELS * 2}, r"too few images to be in every split \('1' 0, "),
         ({"images": IMAGES, "labels": LABELS, "classes": np.array(["a", "b"])}, "names 2 different classes"),
         ({"train_images": IMAGES, "train_labels": LABELS}, "has train images, expected train_images and test_images"),
@@ -120,7 +120,7 @@ def test_a_damaged_file_gives_a_dataset_or_a_named_error(tmp_path, position, val
 @given(content=st.binary(max_size=400), start=st.sampled_from([b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00", b"\x80\x04"]))
 def test_random_bytes_are_no_npz_file(tmp_path, content, start):
     (tmp_path / "a.npz").write_bytes(start + content)
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match=r"is no whole zip .*expected an npz file|cannot be read"):
         load(tmp_path / "a.npz")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,14 @@ from benchbench.errors import BenchmarkFileError, Problem, RequestError
 MAX_BYTES = 1_000_000
 MAX_NODES = 20_000
 MAX_DEPTH = 50
+# Digits of a number: Python takes minutes over some of a million, and refuses to print those above 4300.
+MAX_DIGITS = 400
+# Of a list, in KEY of --set.
+INDEX = re.compile(r"[0-9]{1,6}")
 
 Path_ = tuple[str | int, ...]
 OVERRIDE = "--set"
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
@@ -70,7 +76,18 @@ def read_document(path: Path, overrides: Sequence[str] = ()) -> Document:
         BenchmarkFileError: If it is not YAML, or an override is not ``KEY=VALUE``.
     """
     document = Document(str(path))
-    text = _read_text(path)
+    _parse(_read_text(path), document)
+    for override in overrides:
+        _apply(document, override)
+    return document
+
+
+def _parse(text: str, document: Document) -> None:
+    """Fill in values, lines and problems.
+
+    Raises:
+        BenchmarkFileError: If it is not YAML, or not of the kind that people write.
+    """
     try:
         _check_events(text, document)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -80,21 +97,18 @@ def read_document(path: Path, overrides: Sequence[str] = ()) -> Document:
         line = mark.line + 1 if mark else None
         message = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise BenchmarkFileError([Problem(document.source, line, "(syntax)", f"not valid YAML: {message}")]) from None
-    for override in overrides:
-        _apply(document, override)
-    return document
 
 
 def _read_text(path: Path) -> str:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise RequestError(
-                f"{path}: got {path.stat().st_size} bytes, expected a benchmark file of at most {MAX_BYTES}"
-            )
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)  # not asked for its size: a device has none, and never ends
+        if len(content) > MAX_BYTES:
+            raise RequestError(f"{path}: got a larger file, expected a benchmark file of at most {MAX_BYTES} bytes")
+        return content.decode("utf-8")
     except FileNotFoundError:
         raise RequestError(f"{path}: no such file; a benchmark is a YAML file, e.g. benchmarks/digits.yaml") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise RequestError(f"{path}: cannot be read as UTF-8 text: {error}") from None
 
 
@@ -145,9 +159,11 @@ class _Reader:
 
     def _scalar(self, node: yaml.Node, path: Path_) -> Any:
         try:
+            if node.tag in _NUMBERS and len(node.value) > MAX_DIGITS:
+                raise ValueError(f"a number of {len(node.value)} letters, expected at most {MAX_DIGITS}")
             value = self.constructor.construct_object(node)
-        except (yaml.YAMLError, ValueError) as error:
-            message = getattr(error, "problem", None) or str(error)
+        except Exception as error:  # a tag whose value is not of its kind makes PyYAML raise whatever it stumbles on
+            message = getattr(error, "problem", None) or f"expected a value of the kind {node.tag} ({error})"
             self.document.problems.append(self.document.problem(path, f"cannot be read: {message}"))
             return None
         if value is None or isinstance(value, str | int | float | bool):
@@ -177,13 +193,21 @@ def _apply(document: Document, override: str) -> None:
     if not equals or not key:
         raise BenchmarkFileError([Problem(OVERRIDE, None, override, "expected KEY=VALUE, e.g. budget.max_steps=100")])
     path: Path_ = tuple(
-        int(part) if part.isdigit() else part for part in key.replace("]", "").replace("[", ".").split(".")
+        int(part) if INDEX.fullmatch(part) else part for part in key.replace("]", "").replace("[", ".").split(".")
     )
+    if len(text) > MAX_BYTES:
+        message = f"got {len(text)} letters, expected at most {MAX_BYTES}"
+        raise BenchmarkFileError([Problem(OVERRIDE, None, key, message)])
+    given = Document(OVERRIDE)
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise BenchmarkFileError([Problem(OVERRIDE, None, key, f"got {text!r}, which is not a YAML value")]) from None
-    if not _set(document.data, path, value):
+        _parse(text, given)
+        problems: Sequence[Problem] = given.problems
+    except BenchmarkFileError as error:
+        problems = error.problems
+    document.problems += [replace(problem, line=None, key=key) for problem in problems]
+    if problems:
+        return  # told with all others
+    if not _set(document.data, path, given.data):
         raise BenchmarkFileError([Problem(OVERRIDE, None, key, "no such place in the benchmark file")])
     document.overrides.add(path)
 

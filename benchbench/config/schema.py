@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from collections import Counter
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from benchbench.config.published import Published
 from benchbench.types.augmentation import Augmentation
@@ -15,6 +25,9 @@ BASELINE = "real"
 
 # Two distances, fidelity and diversity apart, and the memorization flag.
 DEFAULT_METRICS = ("fd", "kid", "prdc", "memorization")
+
+# Cells of one benchmark: beyond, a number is mistyped.
+MOST_CELLS = 50_000
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -28,7 +41,7 @@ def _safe_name(name: str) -> str:
 
 def _unique(values: list[Any]) -> list[Any]:
     if len(set(values)) != len(values):
-        repeated = sorted({value for value in values if values.count(value) > 1})
+        repeated = sorted(value for value, count in Counter(values).items() if count > 1)[:5]
         raise ValueError(f"repeats {repeated}; expected each once")
     return values
 
@@ -226,3 +239,13 @@ class Benchmark(_Model):
     compute: ComputeSpec = Field(default_factory=ComputeSpec)
     limits: Limits = Field(default_factory=Limits)
     published: list[Published] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _finite(self) -> Self:
+        """Four lists that are multiplied."""
+        cells = len(self.generators) * len(self.seeds) * len(self.settings.fractions) * len(self.settings.imbalance)
+        if cells > MOST_CELLS:
+            raise ValueError(
+                f"generators, seeds, fractions and imbalance make {cells} cells, expected at most {MOST_CELLS}"
+            )
+        return self

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchbench.errors import DataError
 from benchbench.store.files import array_bytes, load_array, read_json, write_atomic, write_json
 from benchbench.types import LabelledImages
 
@@ -110,7 +109,7 @@ def _read(entry: Path) -> LabelledImages | None:
         pixels = np.load(entry / "images.npy", mmap_mode="c", allow_pickle=False)
         labels = load_array(entry / "labels.npy")
         data = LabelledImages(torch.from_numpy(pixels), torch.from_numpy(labels), tuple(about["classes"]))
-    except (OSError, ValueError, KeyError, TypeError, DataError):
+    except Exception:  # damage makes numpy raise whatever it stumbles on
         data = None
     if data is None or data.fingerprint != about.get("fingerprint"):
         logger.warning("the decoded images in %s are damaged: they are decoded again", entry)

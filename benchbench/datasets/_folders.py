@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import stat
-import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +12,8 @@ from pathlib import Path, PurePath, PurePosixPath
 import torch
 
 from benchbench.datasets._edm import INDEX, indexed_classes
-from benchbench.datasets._pixels import LARGEST_FILE, LARGEST_TOTAL, ImageFile, decode_images
+from benchbench.datasets._pixels import LARGEST_FILE, LARGEST_TOTAL, ImageFile, decode_images, read_file
+from benchbench.datasets._zips import open_zip, read_member
 from benchbench.errors import DataError
 from benchbench.store.files import sha256_file
 from benchbench.types import LabelledImages
@@ -129,10 +128,13 @@ def contents(place: Place, who: str) -> Contents:
     """What a place holds.
 
     Raises:
-        DataError: If it is a zip that is damaged, or that holds what no image folder does, or has a ``dataset.json``
-            that does not label every image.
+        DataError: If it cannot be looked through, is a zip that is damaged or holds what no image folder does, or has
+            a ``dataset.json`` that does not label every image.
     """
-    folders, images, index = _of_zip(place, who) if place.path.is_file() else _of_directory(place.path)
+    try:
+        folders, images, index = _of_zip(place, who) if place.path.is_file() else _of_directory(place.path)
+    except OSError as error:
+        raise DataError(f"{who}: {place} cannot be looked through ({error}); mend or move it") from error
     indexed = None if index is None else indexed_classes(index, images, f"{who}: {place}/{INDEX}")
     return Contents(folders, images, indexed)
 
@@ -144,14 +146,16 @@ def _of_directory(place: Path) -> _Listing:
     files = [path for path in there if path.is_file()]
     files += [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
     images = {
-        path.relative_to(place).as_posix(): path.read_bytes for path in files if _is_image(path.relative_to(place))
+        path.relative_to(place).as_posix(): partial(read_file, path)
+        for path in files
+        if _is_image(path.relative_to(place))
     }
     index = place / INDEX
-    return [folder.name for folder in folders], images, index.read_bytes if index.is_file() else None
+    return [folder.name for folder in folders], images, partial(read_file, index) if index.is_file() else None
 
 
 def _of_zip(place: Place, who: str) -> _Listing:
-    archive = _opened(place.path, who)
+    archive = open_zip(place.path, who, "<class>/<image>", LARGEST_FILE, LARGEST_TOTAL)
     # Not is_dir(): Python 3.11's fails on a member without a name, which a damaged zip may have.
     names = sorted({member.filename for member in archive.infolist() if member.filename.strip("/")})
     files = {name: PurePosixPath(name) for name in names if not name.endswith("/")}
@@ -159,7 +163,7 @@ def _of_zip(place: Place, who: str) -> _Listing:
     folders |= {parent for path in files.values() for parent in path.parents}
     root = _wrapper(files.values(), folders) / place.inside
     inside = {
-        path.relative_to(root).as_posix(): partial(archive.read, name)
+        path.relative_to(root).as_posix(): partial(read_member, archive, name)
         for name, path in files.items()
         if path.is_relative_to(root)
     }
@@ -181,35 +185,6 @@ def _wrapper(files: Collection[PurePosixPath], folders: set[PurePosixPath]) -> P
 def _visible(folders: set[PurePosixPath], root: PurePosixPath) -> list[PurePosixPath]:
     """The folders in ``root``, not those within them; hidden ones are left out."""
     return sorted(path for path in folders if path.parent == root != path and not _hidden(path.name))
-
-
-def _opened(path: Path, who: str) -> zipfile.ZipFile:
-    """The zip, once none of its members is what no program that packs images writes."""
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise DataError(f"{who}: {path} is no whole zip ({error}); fetch or pack it again") from error
-    for member in archive.infolist():
-        _check_member(member, path, who)
-    total = sum(member.file_size for member in archive.infolist())
-    if total > LARGEST_TOTAL:
-        raise DataError(f"{who}: {path} declares {total} bytes, expected at most {LARGEST_TOTAL}")
-    return archive
-
-
-def _check_member(member: zipfile.ZipInfo, place: Path, who: str) -> None:
-    path = PurePosixPath(member.filename.replace("\\", "/"))
-    fault = None
-    if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]):
-        fault = "a path that leads out of it"
-    elif stat.S_ISLNK(member.external_attr >> 16):
-        fault = "a link"
-    elif member.flag_bits & 1:
-        fault = "an encrypted file"
-    elif member.file_size > LARGEST_FILE:
-        fault = f"a file of {member.file_size} bytes (at most {LARGEST_FILE} are expected)"
-    if fault:
-        raise DataError(f"{who}: {place} holds {fault}, {member.filename!r}; expected <class>/<image> and nothing else")
 
 
 def _hidden(name: str) -> bool:

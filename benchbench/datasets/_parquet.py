@@ -169,7 +169,7 @@ def _class_names(metadata: Mapping[bytes, bytes] | None, label: str) -> tuple[st
     """From what Hugging Face's ``datasets`` writes into the schema; anything else there says nothing."""
     try:
         names = json.loads((metadata or {})[b"huggingface"])["info"]["features"][label]["names"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
     whole = isinstance(names, list) and all(isinstance(name, str) for name in names)
     return tuple(names) if whole else None

@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,10 @@ LARGEST_FILE = 2**26
 LARGEST_IMAGE = 64_000_000
 LARGEST_TOTAL = 2**33
 
+# What Pillow may take a file for, whatever its name: what datasets hold. Others bring old decoders that nobody needs,
+# and EPS has Ghostscript run what is in the file.
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM", "JPEG2000", "TGA", "PCX", "ICO")
+
 GREY = {"1", "L", "LA"}
 
 Pixels = npt.NDArray[np.uint8]
@@ -31,6 +36,19 @@ class ImageFile:
 
     name: str
     read: Callable[[], bytes]
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of an image file or of what describes some.
+
+    Raises:
+        ValueError: If there are more than ``LARGEST_FILE``, which is known before they are read.
+    """
+    size = path.stat().st_size
+    if size > LARGEST_FILE:
+        raise ValueError(f"a file of {size} bytes, expected at most {LARGEST_FILE}")
+    with path.open("rb") as file:
+        return file.read(LARGEST_FILE)
 
 
 def decode_images(files: Sequence[ImageFile], who: str, size: int | None) -> torch.Tensor:
@@ -79,7 +97,7 @@ def _pixels(read: Callable[[], bytes], size: int | None) -> Pixels:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a damaged EXIF block, say, which nobody needs
-            image = Image.open(io.BytesIO(read()))
+            image = Image.open(io.BytesIO(read()), formats=FORMATS)
             if image.width * image.height > LARGEST_IMAGE:  # known from the header, before anything is decoded
                 raise _BadImageError(f"{image.width} x {image.height} pixels, expected at most {LARGEST_IMAGE}")
             if image.mode.startswith(("I", "F")):

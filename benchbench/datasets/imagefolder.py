@@ -12,6 +12,7 @@ from pydantic import Field
 from benchbench.datasets._carve import SPLITS, Shares, carved
 from benchbench.datasets._decoded import decoded
 from benchbench.datasets._folders import Contents, Place, contents, read_image_folder
+from benchbench.datasets._places import place
 from benchbench.errors import DataError, DataMissingError
 from benchbench.hookspecs import hookimpl
 from benchbench.types import Dataset, DatasetSource, LabelledImages
@@ -47,21 +48,21 @@ class ImageFolder(DatasetSource):
             DataMissingError: If there is no such folder or zip.
             DataError: If images cannot be read, differ in size, or splits differ in classes.
         """
-        path = data_dir / Path(self.config.path).expanduser()
-        if not path.exists():
+        path = place(data_dir, self.config.path, "dataset 'imagefolder'")
+        if not (path.is_dir() or path.is_file()):
             raise DataMissingError(
                 f"dataset 'imagefolder': there is no {path}, expected a folder or a zip of <class>/<image>, or a "
                 "folder with train and test of that form; give its place as the dataset's config key 'path', or say "
                 "with --data-dir where it is"
             )
         places = _given(path)
-        splits = {split: self._read(place, split if len(places) > 1 else "images") for split, place in places.items()}
+        splits = {split: self._read(where, split if len(places) > 1 else "images") for split, where in places.items()}
         return carved(self.name, _same_classes(splits), self.config)
 
-    def _read(self, place: Place, what: str) -> LabelledImages:
+    def _read(self, where: Place, what: str) -> LabelledImages:
         size, who = self.config.size, f"dataset {self.name!r}, {what}"
-        identity = {"imagefolder": place.identity(), "size": size}
-        return decoded(identity, lambda: read_image_folder([place], who, size))
+        identity = {"imagefolder": where.identity(), "size": size}
+        return decoded(identity, lambda: read_image_folder([where], who, size))
 
 
 def _given(path: Path) -> dict[str, Place]:
@@ -74,12 +75,12 @@ def _given(path: Path) -> dict[str, Place]:
     held = contents(Place(path), who)
     if held.indexed is not None:
         return {"train": Place(path)}
-    found = {split: place for split in SPLITS if (place := _split(path, held, split)) is not None}
+    found = {split: where for split in SPLITS if (where := _split(path, held, split)) is not None}
     folders = {folder for folder in held.folders if any(folder in NAMES[split] for split in found)}
     # train without val and test is a class beside others, and all there is where nothing stands beside it
     if "train" not in found or (len(found) == 1 and folders != set(held.folders)):
         return {"train": Place(path)}
-    loose = [split for split, place in found.items() if contents(place, who).loose]
+    loose = [split for split, where in found.items() if contents(where, who).loose]
     if not loose:
         return found
     if len(found) == 1:  # one folder of images: one class

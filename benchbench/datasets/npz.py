@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,13 +16,17 @@ from pydantic import Field
 from benchbench.datasets._carve import SPLITS, Shares, carved
 from benchbench.datasets._decoded import decoded
 from benchbench.datasets._labels import checked_labels, class_names
+from benchbench.datasets._places import place
+from benchbench.datasets._zips import open_zip, read_member
 from benchbench.errors import DataError, DataMissingError
 from benchbench.hookspecs import hookimpl
-from benchbench.store.files import sha256_file
+from benchbench.store.files import read_array, sha256_file
 from benchbench.types import Dataset, DatasetSource, LabelledImages
 
 # Unpacked bytes that an archive may declare: 64 GiB is no dataset that fits this framework's memory.
 LARGEST = 2**36
+
+EXPECTED = "an npz file of plain arrays"
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -53,14 +55,14 @@ class Npz(DatasetSource):
             DataMissingError: If there is no such file.
             DataError: If it is no npz file, holds objects, or its arrays are of another form.
         """
-        path = data_dir / Path(self.config.path).expanduser()
+        path = place(data_dir, self.config.path, "dataset 'npz'")
         if not path.is_file():
             raise DataMissingError(
                 f"dataset 'npz': there is no file {path}; give its place as the dataset's config key 'path', or say "
                 "with --data-dir where it is"
             )
-        with _npz_errors(path), _opened(path) as archive:
-            keys = _keys(archive.files, path)
+        with _opened(path) as archive:
+            keys = _keys(_held(archive), path)
         whole = cache(lambda: _splits(_read(path), keys, path))  # unpacked at most once, for all splits together
         digest = sha256_file(path)
 
@@ -70,31 +72,37 @@ class Npz(DatasetSource):
         return carved(self.name, {split: split_of(split) for split in keys}, self.config)
 
 
+def _opened(path: Path) -> zipfile.ZipFile:
+    return open_zip(path, "dataset 'npz'", EXPECTED, LARGEST, LARGEST)
+
+
+def _held(archive: zipfile.ZipFile) -> list[str]:
+    """The names of its arrays, as ``numpy.load`` has them."""
+    return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+
+
 def _read(path: Path) -> Arrays:
-    """All arrays of the file; nothing is unpickled."""
-    with _npz_errors(path), _opened(path) as archive:
-        return {name: archive[name] for name in archive.files}
+    """All arrays of the file; nothing is unpickled, and nothing is unpacked beyond what the file declares."""
+    with _opened(path) as archive:
+        try:
+            return {name: read_array(read_member(archive, f"{name}.npy")) for name in _held(archive)}
+        except Exception as error:  # a damaged member makes zipfile raise whatever it stumbles on
+            raise _no_arrays(path, error) from error
 
 
-def _opened(path: Path) -> Any:
-    """The archive, once it declares no more than ``LARGEST``."""
-    with zipfile.ZipFile(path) as archive:
-        declared = sum(member.file_size for member in archive.infolist())
-    if declared > LARGEST:
-        raise DataError(f"{path}: declares {declared} bytes of arrays, expected at most {LARGEST}")
-    return np.load(path, allow_pickle=False)
+def _no_arrays(path: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{path}: cannot be read ({error}), expected {EXPECTED}; write it with "
+        "numpy.savez_compressed(path, images=images, labels=labels)"
+    )
 
 
-@contextmanager
-def _npz_errors(path: Path) -> Iterator[None]:
-    """What a damaged file raises, by name."""
+def _names(arrays: Arrays, path: Path) -> list[str] | None:
+    """The classes by label, where the file names them."""
     try:
-        yield
-    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError, NotImplementedError) as error:
-        raise DataError(
-            f"{path}: cannot be read ({error}), expected an npz file of plain arrays; write it with "
-            "numpy.savez_compressed(path, images=images, labels=labels)"
-        ) from error
+        return [str(name) for name in arrays["classes"].ravel()] if "classes" in arrays else None
+    except Exception as error:  # four bytes that are no letter: a ValueError or a SystemError
+        raise _no_arrays(path, error) from error
 
 
 def _splits(arrays: Arrays, keys: Mapping[str, tuple[str, str]], path: Path) -> dict[str, LabelledImages]:
@@ -102,8 +110,7 @@ def _splits(arrays: Arrays, keys: Mapping[str, tuple[str, str]], path: Path) -> 
     labels = {
         split: checked_labels(arrays[of_labels], f"{path}: {of_labels}") for split, (_, of_labels) in keys.items()
     }
-    named = [str(name) for name in arrays["classes"].ravel()] if "classes" in arrays else None
-    classes = class_names(named, labels.values(), str(path))
+    classes = class_names(_names(arrays, path), labels.values(), str(path))
     return {
         split: LabelledImages(_images(arrays[of_images], f"{path}: {of_images}"), labels[split], classes)
         for split, (of_images, _) in keys.items()

@@ -16,6 +16,7 @@ from benchbench.datasets._decoded import decoded
 from benchbench.datasets._labels import checked_labels, class_names
 from benchbench.datasets._parquet import IMAGES, LABELS, ParquetImages
 from benchbench.datasets._pixels import decode_images
+from benchbench.datasets._places import place
 from benchbench.errors import DataError, DataMissingError
 from benchbench.hookspecs import hookimpl
 from benchbench.store.files import sha256_file
@@ -62,7 +63,7 @@ class Parquet(DatasetSource):
             DataMissingError: If there is no such folder or file, or pyarrow is not installed.
             DataError: If files or images cannot be read, images differ in size, or a column is not found.
         """
-        path = data_dir / Path(self.config.path).expanduser()
+        path = place(data_dir, self.config.path, "dataset 'parquet'")
         image, label = self.config.image, self.config.label
         files = {split: [ParquetImages(each, image, label) for each in paths] for split, paths in _given(path).items()}
         names = _same_names([each for of_split in files.values() for each in of_split])

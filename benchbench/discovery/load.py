@@ -38,9 +38,9 @@ def load_registry(extra: Sequence[str] = ()) -> Registry:
             continue
         seen.add(point.value)
         for name in _modules_of(point.value, registry):
-            _take(registry, name, name, from_package=name != point.value)
+            _take(registry, name, from_package=name != point.value)
     for source in dict.fromkeys(extra):
-        _take(registry, source, _import_name(source), from_package=False)
+        _take(registry, source, from_package=False)
     return registry
 
 
@@ -60,18 +60,15 @@ def _modules_of(value: str, registry: Registry) -> Iterator[str]:
             yield f"{name}.{info.name}"
 
 
-def _import_name(source: str) -> str:
-    """The module name a source is imported under; a file's is made from its path, so that two may share a stem."""
-    if not source.endswith(".py"):
-        return source
-    path = Path(source).resolve()
+def _import_name(path: Path) -> str:
+    """The module name a file is imported under, made from its path, so that two may share a stem."""
     return f"benchbench_file__{hashlib.sha256(str(path).encode()).hexdigest()[:12]}__{path.stem}"
 
 
-def _take(registry: Registry, source: str, name: str, *, from_package: bool) -> None:
+def _take(registry: Registry, source: str, *, from_package: bool) -> None:
     """Import one module and register what its hooks return; note it as broken where that fails."""
     try:
-        module = _import_file(Path(source).resolve(), name) if source.endswith(".py") else importlib.import_module(name)
+        module = _import_file(Path(source).resolve()) if source.endswith(".py") else importlib.import_module(source)
         if not hooks_of(module):
             if from_package:
                 return  # a package may hold helper modules
@@ -82,9 +79,10 @@ def _take(registry: Registry, source: str, name: str, *, from_package: bool) -> 
         _reraise_interrupt(error)
 
 
-def _import_file(path: Path, name: str) -> ModuleType:
+def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise PluginError(f"no such file: {path.name}; expected a Python file with a hook implementation")
+    name = _import_name(path)
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO
 
 from benchbench.executors._processes import Nursery, Process, started
@@ -115,9 +115,9 @@ def _look(one: _Running, on_progress: Callable[[Progress], None]) -> Outcome | N
     if now - one.looked > LOOK_S:
         one.looked = now
         _cut(one)
-        said = read_json(one.task.folder / "progress.json")
-        if isinstance(said, dict):
-            on_progress(Progress(one.task.name, **said))
+        progress = _progress(one.task)
+        if progress is not None:
+            on_progress(progress)
     return None
 
 
@@ -133,9 +133,9 @@ def _outcome(one: _Running, seconds: float) -> Outcome:
     _signal(one, signal.SIGKILL)  # whatever it left running
     _cut(one)
     one.log.close()
-    said = read_json(one.task.folder / "outcome.json")
-    if isinstance(said, dict) and said.get("status") in set(Status):
-        return Outcome(one.task.name, Status(said["status"]), str(said["phase"]), str(said["message"]), seconds)
+    said = Outcome.of(one.task.name, read_json(one.task.folder / "outcome.json"))
+    if said is not None:
+        return replace(said, seconds=seconds)
     return Outcome(one.task.name, Status.FAILED, _phase(one.task), _end_of(one.process.returncode or 0), seconds)
 
 
@@ -144,13 +144,18 @@ def _end_of(code: int) -> str:
     if code == -signal.SIGKILL:
         return "killed by signal 9 (SIGKILL): often the system, short of memory"
     if code < 0:
-        return f"died of signal {-code} ({signal.Signals(-code).name})"
+        known = -code in set(signal.Signals)  # most of the real-time ones have no name
+        return f"died of signal {-code}" + (f" ({signal.Signals(-code).name})" if known else "")
     return f"exited with status {code} without saying how it went"
 
 
+def _progress(task: Task) -> Progress | None:
+    return Progress.of(task.name, read_json(task.folder / "progress.json"))
+
+
 def _phase(task: Task) -> str:
-    said = read_json(task.folder / "progress.json")
-    return str(said.get("phase", "")) if isinstance(said, Mapping) else "start"
+    progress = _progress(task)
+    return "start" if progress is None else progress.phase
 
 
 def _signal(one: _Running, number: int) -> None:

@@ -20,7 +20,7 @@ def load_weights(path: Path, sha256: str) -> dict[str, Any]:
         sha256: Its full SHA-256, hex.
 
     Raises:
-        DataError: If the file is another one, or cut short.
+        DataError: If the file is another one, cut short, or no state dict.
     """
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -29,7 +29,13 @@ def load_weights(path: Path, sha256: str) -> dict[str, Any]:
             f"{path}: got SHA-256 {found} ({path.stat().st_size} bytes), expected {sha256}; "
             "the file is damaged or another one: delete it and fetch it again"
         )
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # as many as there are formats that torch tries
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path}: cannot be read as weights ({reason}); fetch a file that torch.save wrote") from error
+    if not isinstance(state, dict):
+        raise DataError(f"{path}: got {type(state).__name__}, expected a dict of weights by name; fetch another file")
     return state
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from benchbench.plan.cells import Cell
 from benchbench.plan.inputs import Result, StageInputs
 from benchbench.store import Entry, Store, content_key
-from benchbench.store.files import read_json, write_json
+from benchbench.store.files import read_object, write_json
 from benchbench.types import Outcome, Status
 
 # Words for the fields of keys, where the field's own name says too little.
@@ -106,7 +106,7 @@ def goal_key(inputs: StageInputs, cell: Cell) -> str:
 def examine(inputs: StageInputs, cell: Cell, store: Store) -> CellState:
     """Compare what a cell needs with what the store holds."""
     folder = cell_folder(store, inputs.benchmark.name, cell)
-    before = read_json(folder / "inputs.json") or {}
+    before = read_object(folder / "inputs.json")
     checked = tuple(_standing(result, before, store) for result in inputs.results(cell, store))
     goal = goal_key(inputs, cell)
     return CellState(cell, checked, goal, _failure(folder, cell, goal))
@@ -115,22 +115,15 @@ def examine(inputs: StageInputs, cell: Cell, store: Store) -> CellState:
 def remember(inputs: StageInputs, state: CellState, store: Store) -> None:
     """Note what determined the cell's stored results, so that a later plan can say what has changed since."""
     path = cell_folder(store, inputs.benchmark.name, state.cell) / "inputs.json"
-    noted = dict(read_json(path) or {})
+    noted = read_object(path)
     noted |= {_label(result): result.inputs for result, _ in state.stored}
     write_json(path, noted)
 
 
 def _failure(folder: Path, cell: Cell, goal: str) -> Outcome | None:
-    record = read_json(folder / "outcome.json")
-    if not isinstance(record, dict) or record.get("goal") != goal or record.get("status") == Status.OK:
-        return None
-    return Outcome(
-        cell.name,
-        Status(record["status"]),
-        record.get("phase", ""),
-        record.get("message", ""),
-        record.get("seconds", 0.0),
-    )
+    record = read_object(folder / "outcome.json")
+    outcome = Outcome.of(cell.name, record)
+    return None if outcome is None or outcome.status is Status.OK or record.get("goal") != goal else outcome
 
 
 def _label(result: Result) -> str:

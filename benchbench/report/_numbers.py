@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from dataclasses import dataclass
 
 from benchbench.leaderboard import Column, Worth
 from benchbench.statistics import Interval
+from benchbench.types.text import printable
 
 # An empty place in a table.
 NOTHING = "-"
@@ -131,18 +133,10 @@ def _images(count: float) -> str:
     return f"{count:,.0f}" if count < 1e6 else f"{count:.0e}"
 
 
-# Two that join letters and emoji, and do no harm.
-JOINERS = "\u200c\u200d"
-
-
-def printable(text: object) -> str:
-    """Text from data or plugins on one line, in which what does not print is U+FFFD.
-
-    Controls, marks that turn the direction of reading and halves of surrogate pairs could hide what stands there, or
-    break a file.
-    """
-    clean = " ".join(str(text).split())
-    return "".join(letter if letter.isprintable() or letter in JOINERS else "\ufffd" for letter in clean)
+# Names of files that every system takes, and shows: not hidden, no option, no dot at the end.
+PLAIN = re.compile(r"(?![.-]|__)[A-Za-z0-9_.+-]{0,99}[A-Za-z0-9_+-]")
+# Windows keeps these for devices, with any ending.
+RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9])(\.|$)", re.IGNORECASE)
 
 
 def escape(text: object) -> str:
@@ -154,5 +148,12 @@ def escape(text: object) -> str:
 
 
 def file_name(name: str) -> str:
-    """A row's or setting's name as a file's, an anchor's or a link's; names that the benchmark file allows stay."""
-    return re.sub(r"[^A-Za-z0-9_.+-]", "_", name)
+    """A name as a file's, an anchor's or a link's, on any system; different names have different files.
+
+    A name that may stand as it is, as most rows and settings may, does. Of another, what may stand is left, with a
+    digest of all of it. A made name stays when it is made again.
+    """
+    if PLAIN.fullmatch(name) and not RESERVED.match(name):
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:10]
+    return f"{re.sub(r'[^A-Za-z0-9_+]+', '_', name).strip('_')[:64] or 'name'}-{digest}".replace(".", "_")

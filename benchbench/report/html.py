@@ -29,10 +29,10 @@ def render(dossier: Dossier) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     from benchbench.report import _inline, _page
-    from benchbench.report._numbers import printable
     from benchbench.report._phrases import distrust
     from benchbench.report._reproduction import reproduction_note, reproduction_tables
     from benchbench.report._tables import noticed_table, settings_table
+    from benchbench.types.text import printable
 
     environment = Environment(
         loader=PackageLoader("benchbench", "report/templates"),

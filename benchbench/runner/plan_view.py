@@ -14,7 +14,8 @@ from benchbench.plan.state import cell_folder
 from benchbench.runner.display import clock
 from benchbench.runner.run import plan_cells
 from benchbench.runner.workspace import Workspace
-from benchbench.store.files import read_json
+from benchbench.store.files import read_object
+from benchbench.types import Outcome
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,9 @@ def plan_lines(work: Workspace, only: Sequence[str]) -> list[PlanLine]:
     states = plan_cells(work, only)
     took: dict[str, float] = {}
     for state in states:
-        record = read_json(cell_folder(work.store, work.benchmark.name, state.cell) / "outcome.json") or {}
-        took[state.cell.row] = max(took.get(state.cell.row, 0.0), float(record.get("seconds", 0.0)))
+        folder = cell_folder(work.store, work.benchmark.name, state.cell)
+        outcome = Outcome.of(state.cell.name, read_object(folder / "outcome.json"))
+        took[state.cell.row] = max(took.get(state.cell.row, 0.0), outcome.seconds if outcome else 0.0)
     return [_line(state, took[state.cell.row] or None) for state in states]
 
 

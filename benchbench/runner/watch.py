@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from benchbench.store.files import read_json, write_json
 from benchbench.types import Outcome, Progress, Status
@@ -47,6 +49,16 @@ class Watched:
         return tuple(outcome for outcome in self.ended if outcome.status is not Status.OK)
 
 
+@dataclass(frozen=True)
+class _Announced:
+    """What :func:`announce` leaves: process id, seconds since 1970, names of cells, and how many at a time."""
+
+    pid: Annotated[int, Field(gt=0, lt=2**31)]
+    began: float
+    cells: list[str]
+    jobs: Annotated[int, Field(gt=0)]
+
+
 def announce(folder: Path, cells: Sequence[str], jobs: int) -> None:
     """Leave word of a run that begins, for :func:`look`.
 
@@ -55,7 +67,14 @@ def announce(folder: Path, cells: Sequence[str], jobs: int) -> None:
         cells: Names of the cells that it sets out to run.
         jobs: Cells at a time.
     """
-    write_json(folder / RUN, {"pid": os.getpid(), "began": time.time(), "cells": list(cells), "jobs": jobs})
+    write_json(folder / RUN, asdict(_Announced(os.getpid(), time.time(), list(cells), jobs)))
+
+
+def _announced(path: Path) -> _Announced | None:
+    try:
+        return TypeAdapter(_Announced).validate_python(read_json(path))
+    except ValidationError:
+        return None
 
 
 def runs_in(runs_dir: Path) -> list[str]:
@@ -72,32 +91,32 @@ def look(runs_dir: Path, benchmark: str) -> Watched | None:
         benchmark: The benchmark's name.
     """
     folder = runs_dir / "cells" / benchmark
-    said = read_json(folder / RUN)
-    if not isinstance(said, dict):
+    run = _announced(folder / RUN)
+    if run is None:
         return None
-    began, now = float(said["began"]), time.time()
+    began, now = run.began, time.time()
     ended: list[tuple[float, Outcome]] = []
     running: list[tuple[Progress, float]] = []
     waiting: list[str] = []
-    for name in said["cells"]:
-        outcome, when = _since(folder / name / "outcome.json", began)
-        progress, lately = _since(folder / name / "progress.json", began)
+    for name in run.cells:
+        ending, when = _since(folder / name / "outcome.json", began)
+        working, lately = _since(folder / name / "progress.json", began)
+        outcome, progress = Outcome.of(name, ending), Progress.of(name, working)
         if outcome is not None:
-            status = Status(outcome["status"])
-            ended.append((when, Outcome(name, status, outcome["phase"], outcome["message"], outcome["seconds"])))
+            ended.append((when, outcome))
         elif progress is not None:
-            running.append((Progress(name, **progress), now - lately))
+            running.append((progress, now - lately))
         else:
             waiting.append(name)
     outcomes = tuple(outcome for _, outcome in sorted(ended, key=lambda pair: pair[0]))
-    alive = _alive(int(said["pid"])) and len(outcomes) < len(said["cells"])
-    left = _left(outcomes, [progress.name for progress, _ in running], waiting, int(said["jobs"])) if alive else None
+    alive = _alive(run.pid) and len(outcomes) < len(run.cells)
+    left = _left(outcomes, [progress.name for progress, _ in running], waiting, run.jobs) if alive else None
     last = max([when for when, _ in ended], default=now)
     return Watched(
         benchmark,
         alive,
-        len(said["cells"]),
-        int(said["jobs"]),
+        len(run.cells),
+        run.jobs,
         outcomes,
         tuple(running),
         tuple(waiting),
@@ -106,14 +125,13 @@ def look(runs_dir: Path, benchmark: str) -> Watched | None:
     )
 
 
-def _since(path: Path, began: float) -> tuple[dict[str, Any] | None, float]:
+def _since(path: Path, began: float) -> tuple[Any, float]:
     """A file's value and its time, if it was written since a run began."""
     try:
         when = path.stat().st_mtime
     except OSError:
         return None, 0.0
-    value = read_json(path) if when >= began - 1.0 else None
-    return (value if isinstance(value, dict) else None), when
+    return (read_json(path) if when >= began - 1.0 else None), when
 
 
 def _alive(pid: int) -> bool:

@@ -35,6 +35,7 @@ from benchbench.runner.stages import Stages
 from benchbench.runner.workspace import Workspace, assemble, load_dataset
 from benchbench.store.files import read_json, write_json
 from benchbench.types import PARENT_VARIABLE, SLOT_VARIABLE, Status
+from benchbench.types.text import printable
 
 # Colours in a message are for a terminal, not for a report.
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -141,7 +142,7 @@ def status_of(error: BaseException) -> Status:
 
 def one_line(error: BaseException) -> str:
     """An error in one line of at most 500 characters; our own errors need no class name."""
-    text = " ".join(ANSI.sub("", str(error)).split())[:500]
+    text = printable(ANSI.sub("", str(error)))[:500]
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"{text}: the disk is full; free some space, then run it again with --retry-failed"
     if isinstance(error, TrainingHaltedError) and error.step:

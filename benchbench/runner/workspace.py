@@ -16,10 +16,9 @@ from benchbench.errors import BenchbenchError, DataError, PluginError, RequestEr
 from benchbench.plan import StageInputs
 from benchbench.store import Store
 from benchbench.types import Dataset
+from benchbench.types.text import prints
 
 LONGEST_NAME = 100
-# These two join letters and emoji.
-JOINERS = "\u200c\u200d"
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ def check_class_names(classes: Sequence[str], who: str) -> None:
         DataError: If one is empty, very long, cannot be printed, or stands twice.
     """
     for name in classes:
-        if not name.strip() or len(name) > LONGEST_NAME or any(not (x.isprintable() or x in JOINERS) for x in name):
+        if not name.strip() or len(name) > LONGEST_NAME or not all(map(prints, name)):
             raise DataError(
                 f"dataset {who}: got the class name {ascii(name)[:80]}, expected 1 to {LONGEST_NAME} letters that can "
                 "be printed; rename the folder"

@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+
+# Kinds of dtype: booleans, whole numbers, floats, complex numbers, bytes and text.
+PLAIN = "biufcSU"
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -40,8 +44,14 @@ def read_json(path: Path) -> Any | None:
     """The JSON value in ``path``, or None where it is missing or not whole."""
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in ``path``, an empty one where there is none."""
+    value = read_json(path)
+    return value if isinstance(value, dict) else {}
 
 
 def sha256_file(path: Path) -> str:
@@ -58,9 +68,36 @@ def array_bytes(array: npt.NDArray[Any]) -> bytes:
 
 
 def load_array(path: Path) -> npt.NDArray[Any]:
-    """An npy file; one that would need unpickling is an error."""
-    array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
-    return array
+    """An npy file (see :func:`read_array`)."""
+    return read_array(path.read_bytes())
+
+
+def read_array(content: bytes) -> npt.NDArray[Any]:
+    """An array of numbers or text from the bytes of an npy file.
+
+    ``numpy.load`` allocates what the header says before it looks whether it is there, and takes what is no npy file
+    for a zip or a pickle.
+
+    Args:
+        content: All of the file.
+
+    Raises:
+        ValueError: If it is no npy file, holds objects, or is not as long as its header says.
+    """
+    file = io.BytesIO(content)
+    try:
+        version = np.lib.format.read_magic(file)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = header(file)
+    except Exception as error:  # the header is parsed as Python, and fails in as many ways
+        raise ValueError(f"no header of an npy file: {type(error).__name__}: {str(error)[:100]}") from error
+    if dtype.kind not in PLAIN or not dtype.itemsize:
+        raise ValueError(f"an array of {dtype}, expected numbers or text")
+    declared, there = math.prod(shape) * dtype.itemsize, len(content) - file.tell()
+    if min(shape, default=0) < 0 or declared != there:
+        raise ValueError(f"an array {shape} of {dtype} in {there} bytes")
+    order: Literal["F", "C"] = "F" if fortran else "C"
+    return np.ndarray(shape, dtype, bytearray(content), file.tell(), order=order)
 
 
 def state_bytes(state: object) -> bytes:

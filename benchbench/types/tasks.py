@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from benchbench.types.status import Status
 
@@ -58,6 +61,11 @@ class Progress:
     values: Mapping[str, float] = field(default_factory=dict)
     rate: float = 0.0
 
+    @staticmethod
+    def of(name: str, said: object) -> Progress | None:
+        """What a cell's ``progress.json`` says; None where it has another form, as a plugin may have written it."""
+        return _adapted(Progress, name, said)
+
     @property
     def seconds_left(self) -> float | None:
         """Seconds left in this phase at the present rate, or None where not known yet."""
@@ -81,3 +89,20 @@ class Outcome:
     phase: str = ""
     message: str = ""
     seconds: float = 0.0
+
+    @staticmethod
+    def of(name: str, said: object) -> Outcome | None:
+        """What a cell's ``outcome.json`` says; None where it has another form, as a plugin may have written it."""
+        return _adapted(Outcome, name, said)
+
+
+Kind = TypeVar("Kind", Progress, Outcome)
+
+
+def _adapted(kind: type[Kind], name: str, said: object) -> Kind | None:
+    if not isinstance(said, dict):
+        return None
+    try:
+        return TypeAdapter(kind).validate_python({**said, "name": name})
+    except ValidationError:
+        return None

@@ -1,6 +1,7 @@
 """Kills a run with SIGKILL at random moments, again and again, and looks whether the numbers come out the same.
 
-``python tests/chaos/kill.py --kills 100``
+``python tests/chaos/kill.py --kills 100``, on a busy machine with ``--only vae --within 30``: fewer cells, and kills
+in the first half minute of a run, which goes on where the one before it was killed.
 
 Every other kill is of the runner alone, whose cells leave by themselves while the next run is already starting; the
 rest are of the runner and all its cells at once. Whenever a run gets to its end, its ``results.json`` must be that of
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,11 +64,20 @@ class Tally:
     finishes: int = 0
     resumed: int = 0
 
+    def line(self) -> str:
+        """All of it, for people."""
+        spread = ", ".join(f"{count} in {phase}" for phase, count in self.phases.most_common())
+        return (
+            f"{self.kills} kills (cells at work: {spread}; {self.resumed} times with a checkpoint there); "
+            f"{self.finishes} runs got to their end, each with the numbers of the run that was never killed"
+        )
 
-def start(folder: Path) -> subprocess.Popen[bytes]:
+
+def start(folder: Path, only: Sequence[str]) -> subprocess.Popen[bytes]:
     """The command, as a user would give it, in a process group of its own."""
+    rows = [word for row in only for word in ("--only", row)]
     return subprocess.Popen(
-        [sys.executable, "-m", "benchbench.cli", "run", "chaos.yaml", "--jobs", "2"],
+        [sys.executable, "-m", "benchbench.cli", "run", "chaos.yaml", "--jobs", "2", *rows],
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=(folder / "stderr.txt").open("ab"),
@@ -117,13 +128,15 @@ def phases(folder: Path) -> list[str]:
     return found or ["runner"]
 
 
-def chaos(folder: Path, kills: int, seed: int) -> Tally:
+def chaos(folder: Path, kills: int, seed: int, only: Sequence[str] = (), within: float | None = None) -> Tally:
     """Kill until there were so many kills and a run has got to its end after the last one.
 
     Args:
         folder: An empty folder.
         kills: How many.
         seed: Of the moments.
+        only: Rows of the benchmark to keep, beside the baseline; none means all.
+        within: Seconds after the start of a run in which it is killed; None for what the calm run took.
 
     Raises:
         AssertionError: If numbers differ, or a run fails.
@@ -134,19 +147,20 @@ def chaos(folder: Path, kills: int, seed: int) -> Tally:
         place.mkdir(parents=True)
         (place / "chaos.yaml").write_text(BENCHMARK)
     began = time.monotonic()
-    assert start(calm).wait() == 0, (calm / "stderr.txt").read_text()
+    assert start(calm, only).wait() == 0, (calm / "stderr.txt").read_text()
     duration = time.monotonic() - began
     expected = results(calm)
     while True:
-        runner = start(wild)
+        runner = start(wild, only)
         if tally.kills < kills:
             try:
-                status = runner.wait(chance.uniform(0.0, duration))
+                status = runner.wait(chance.uniform(0.0, within or duration))
             except subprocess.TimeoutExpired:
                 tally.phases.update(phases(wild))
                 tally.resumed += sum(1 for _ in (wild / ".benchbench/checkpoints").glob("*.sha256"))
                 kill(runner, wild, everything=tally.kills % 2 == 0)
                 tally.kills += 1
+                print(tally.line(), f"({time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
                 continue
         else:
             status = runner.wait()
@@ -164,16 +178,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--within", type=float, help="seconds after a start in which a run is killed")
+    parser.add_argument("--only", action="append", default=[], help="a row to keep; may be repeated")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        began = time.monotonic()
-        tally = chaos(Path(folder), arguments.kills, arguments.seed)
-    spread = ", ".join(f"{count} in {phase}" for phase, count in tally.phases.most_common())
-    print(
-        f"{tally.kills} kills in {time.monotonic() - began:.0f} s (cells at work: {spread}; "
-        f"{tally.resumed} times with a checkpoint there); {tally.finishes} runs got to their end, "
-        "each with the numbers of the run that was never killed"
-    )
+        print(chaos(Path(folder), arguments.kills, arguments.seed, arguments.only, arguments.within).line())
 
 
 if __name__ == "__main__":

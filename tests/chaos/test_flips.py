@@ -12,7 +12,9 @@ import pytest
 from conftest import Bench
 
 from benchbench.runner.collect import collect_boards
+from benchbench.runner.plan_view import plan_lines
 from benchbench.runner.run import plan_cells
+from benchbench.runner.watch import look
 from benchbench.runner.workspace import Workspace, open_workspace
 
 MEASURED = ("fit_seconds", "sample_seconds", "images_per_second", "peak_memory_bytes")
@@ -69,6 +71,37 @@ def test_no_damaged_file_gives_a_wrong_number_or_takes_others_with_it(
         # A lift is lost with what it is taken against; else only numbers of the row that the damaged result belongs to.
         assert shared or len({line["generator"] for line in lost if line["metric"] != "lift"}) <= 1, path
     assert noticed > 20
+    assert numbers(work) == everything
+
+
+RUBBISH = [
+    [],
+    3,
+    None,
+    {},
+    {"status": "oj"},
+    {"status": []},
+    {"seconds": "long"},
+    {"cells": 1},
+    {"pid": -1},
+    [["a", 1]],
+]
+
+
+def test_rubbish_in_the_notes_of_a_run_changes_no_number(finished: Bench) -> None:
+    """The files that no result depends on: how cells ended, what determined them, who is at work."""
+    work = opened(finished)
+    everything = numbers(work)
+    notes = sorted((finished.folder / ".benchbench/cells").rglob("*.json"))
+    assert {path.name for path in notes} >= {"outcome.json", "inputs.json", "run.json", "progress.json"}
+    kept = {path: json.loads(path.read_text()) for path in notes}
+    for rubbish in RUBBISH:
+        for path, said in kept.items():
+            # of its own form but for one value, where both are objects
+            mixed = isinstance(said, dict) and isinstance(rubbish, dict) and bool(rubbish)
+            path.write_text(json.dumps({**said, **rubbish} if mixed else rubbish))
+        look(work.store.root, work.benchmark.name)
+        assert {line.state for line in plan_lines(work, [])} == {"cached"}
     assert numbers(work) == everything
 
 
