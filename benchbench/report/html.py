@@ -55,6 +55,7 @@ def render(dossier: Dossier) -> str:
         distrust=distrust(dossier.boards),
         settings=settings_table(dossier, [view.anchor for view in views]) if len(views) > 1 else "",
         settings_charts=_page.settings_charts(dossier),
+        settings_lines=_page.settings_lines(dossier),
         noticed=noticed_table(dossier),
         real=_page.grid(dossier.real, dossier.classes),
         failures=[failure for board in dossier.boards for row in board.rows for failure in row.info.failures],
