@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     )
     from benchbench.types import (
         Augmentation,
+        CellRun,
         Classifier,
         Config,
         Dataset,
@@ -62,10 +63,12 @@ if TYPE_CHECKING:
         FitContext,
         Generator,
         LabelledImages,
+        Logger,
         Metric,
         Output,
         Report,
         SampleContext,
+        Status,
     )
 
 __version__ = "0.1.0"
@@ -86,8 +89,8 @@ _HOMES = {
         "PlayersStep TrainStep augment fit_loop place sample_in_blocks to_float to_uint8"
     ),
     "benchbench.types": (
-        "Augmentation Classifier Config Dataset DatasetSource Executor FeatureExtractor FeatureSets "
-        "FitContext Generator LabelledImages Metric Output Report SampleContext"
+        "Augmentation CellRun Classifier Config Dataset DatasetSource Executor FeatureExtractor FeatureSets "
+        "FitContext Generator LabelledImages Logger Metric Output Report SampleContext Status"
     ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
@@ -96,6 +99,7 @@ __all__ = [
     "AdversarialConfig",
     "AdversarialStep",
     "Augmentation",
+    "CellRun",
     "Classifier",
     "CollapsedError",
     "ConditionalBatchNorm",
@@ -119,6 +123,7 @@ __all__ = [
     "LabelledImages",
     "LatentDecoder",
     "Learner",
+    "Logger",
     "LearnerStep",
     "LoopResult",
     "Metric",
@@ -132,6 +137,7 @@ __all__ = [
     "ResidualDecoder",
     "SampleContext",
     "SmallCnn",
+    "Status",
     "TrainStep",
     "UnsupportedDataError",
     "Upsampler",

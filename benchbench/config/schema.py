@@ -211,6 +211,7 @@ class Benchmark(_Model):
         budget: Training allowed.
         compute: How training is computed.
         limits: What a process may use.
+        loggers: What follows the cells while they run; in no content key and in no report.
     """
 
     name: SafeName
@@ -223,3 +224,10 @@ class Benchmark(_Model):
     budget: BudgetSpec = Field(default_factory=BudgetSpec)
     compute: ComputeSpec = Field(default_factory=ComputeSpec)
     limits: Limits = Field(default_factory=Limits)
+    loggers: list[_Plugin] = Field(default_factory=list)
+
+    @field_validator("loggers")
+    @classmethod
+    def _loggers_unique(cls, specs: list[PluginSpec]) -> list[PluginSpec]:
+        _unique([spec.name for spec in specs])
+        return specs
