@@ -29,6 +29,7 @@ def render(dossier: Dossier) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     from benchbench.report import _inline, _page
+    from benchbench.report._citation import citation
     from benchbench.report._numbers import printable
     from benchbench.report._phrases import distrust
     from benchbench.report._tables import noticed_table, settings_table
@@ -47,6 +48,7 @@ def render(dossier: Dossier) -> str:
     views = [_page.view(dossier, board) for board in dossier.boards]
     return environment.get_template("index.html.j2").render(
         dossier=dossier,
+        citation=citation(dossier),
         board=dossier.board,
         manifest=dossier.manifest,
         manifest_text=json.dumps(dossier.manifest, indent=2),
