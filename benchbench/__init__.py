@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     )
     from benchbench.types import (
         Augmentation,
+        CellRun,
         Classifier,
         Config,
         Dataset,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
         FitContext,
         Generator,
         LabelledImages,
+        Logger,
         Metric,
         Outcome,
         Output,
@@ -90,8 +92,8 @@ _HOMES = {
         "PlayersStep TrainStep augment fit_loop place sample_in_blocks to_float to_uint8"
     ),
     "benchbench.types": (
-        "Augmentation Classifier Config Dataset DatasetSource Executor FeatureExtractor FeatureSets "
-        "FitContext Generator LabelledImages Metric Outcome Output Progress Report SampleContext Status Task"
+        "Augmentation CellRun Classifier Config Dataset DatasetSource Executor FeatureExtractor FeatureSets FitContext "
+        "Generator LabelledImages Logger Metric Outcome Output Progress Report SampleContext Status Task"
     ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
@@ -100,6 +102,7 @@ __all__ = [
     "AdversarialConfig",
     "AdversarialStep",
     "Augmentation",
+    "CellRun",
     "Classifier",
     "CollapsedError",
     "ConditionalBatchNorm",
@@ -123,6 +126,7 @@ __all__ = [
     "LabelledImages",
     "LatentDecoder",
     "Learner",
+    "Logger",
     "LearnerStep",
     "LoopResult",
     "Metric",

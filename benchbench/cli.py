@@ -20,6 +20,7 @@ from benchbench.commands.options import (
     DataDir,
     Debug,
     Device,
+    Log,
     Only,
     Out,
     Plugins,
@@ -33,7 +34,7 @@ from benchbench.commands.publish import publish
 from benchbench.commands.sample import export, sample
 from benchbench.commands.status import status
 from benchbench.errors import BenchbenchError, BenchmarkFileError, RequestError
-from benchbench.types.text import printable
+from benchbench.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +66,9 @@ def run(
     runs_dir: RunsDir = HERE_RUNS,
     out: Out = HERE_REPORTS,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run cells again that failed before.")] = False,
+    log: Log = [],  # noqa: B006
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more: every phase, losses, samples.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
     debug: Debug = False,
 ) -> None:
     """Train, score and rank; what is computed already is served.
@@ -73,9 +77,12 @@ def run(
     """
     from rich.console import Console
 
+    from benchbench.runner.display import Verbosity
     from benchbench.runner.run import run_benchmark
 
-    work = open_work(benchmark, setting, seeds, plugin, device, data_dir, runs_dir)
+    if verbose and quiet:
+        raise RequestError("run: got --verbose and --quiet, expected one of them")
+    work = open_work(benchmark, setting, seeds, plugin, device, data_dir, runs_dir, log)
     console = Console()
     try:
         done = run_benchmark(
@@ -87,13 +94,16 @@ def run(
             jobs=jobs,
             retry_failed=retry_failed,
             command=command_line(benchmark, setting, seeds, plugin, only),
+            verbosity=Verbosity(verbose - quiet),
         )
     except KeyboardInterrupt:
         typer.echo("benchbench: interrupted; what was finished is kept, the same command goes on from there", err=True)
         raise typer.Exit(130) from None
-    _print_boards(console, done.boards)
-    counts = f"{done.computed} cells computed, {done.served} served from {runs_dir}"
-    console.print(f"{counts}; report: {done.folder / 'leaderboard.md'}", markup=False, highlight=False, soft_wrap=True)
+    if not quiet:
+        _print_boards(console, done.boards)
+        counts = f"{done.computed} cells computed, {done.served} served from {runs_dir}"
+        where = f"report: {done.folder / 'leaderboard.md'}"
+        console.print(f"{counts}; {where}", markup=False, highlight=False, soft_wrap=True)
     if done.failures:
         for failure in done.failures:
             console.print(
@@ -181,7 +191,7 @@ def list_plugins(
     kind: Annotated[
         str,
         typer.Argument(
-            help="generators, datasets, features, metrics, classifiers, reports, executors or plugins (all)."
+            help="generators, datasets, features, metrics, classifiers, reports, executors, loggers or plugins (all)."
         ),
     ] = "plugins",
     plugin: Plugins = [],  # noqa: B006

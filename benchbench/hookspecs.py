@@ -25,6 +25,7 @@ from benchbench.types import (
     Executor,
     FeatureExtractor,
     Generator,
+    Logger,
     Metric,
     Report,
 )
@@ -68,3 +69,8 @@ def benchbench_reports() -> Sequence[type[Report]]:  # type: ignore[empty-body]
 @hookspec
 def benchbench_executors() -> Sequence[type[Executor]]:  # type: ignore[empty-body]
     """Executors: classes that run cells as independent processes."""
+
+
+@hookspec
+def benchbench_loggers() -> Sequence[type[Logger]]:  # type: ignore[empty-body]
+    """Loggers: classes that follow cells while they run."""

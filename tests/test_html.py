@@ -9,24 +9,31 @@ import shutil
 import subprocess
 from collections import Counter
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import Bench
 from hypothesis import given
 from hypothesis import strategies as st
-from test_report import HOSTILE, NOTES, board, dossier
+from scipy import stats
+from test_report import HOSTILE, NOTES, QUALITY, board, dossier
 
+from benchbench.api.frames import load_results
 from benchbench.leaderboard.dossier import FitDetail, Nearest
 from benchbench.report._inline import inline, table
 from benchbench.report._numbers import escape
+from benchbench.report._page import settings_lines
 from benchbench.report._svg import Scale, bar, number
 from benchbench.report._tables import pipe_table
 from benchbench.report.html import Html, render
+from benchbench.report.results import Results
 from benchbench.statistics import Interval
-from benchbench.types.text import printable
+from benchbench.text import printable
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 VOID = {"meta", "img", "br", "input", "line", "rect", "circle", "polyline", "link", "hr"}
@@ -183,6 +190,21 @@ def test_places_go_with_numbers_and_do_not_leave_the_chart() -> None:
     assert "circle" not in far
 
 
+def test_a_chart_says_what_its_lines_are_and_a_lone_point_is_seen() -> None:
+    one, other = board(), replace(board(), setting=replace(board().setting, name="long-tail", imbalance=10.0))
+    fewer = replace(other, setting=replace(other.setting, name="few", train_images=120))
+    what = dossier(one, other, fewer)
+    assert settings_lines(what) == ["solid: classes as they are", "dashed: classes imbalanced 10:1"]
+    page = render(replace(what, fits=[FitDetail("full", "good", 0, [{"step": 40, "loss": 1.0}], [])]))
+    assert "Solid: classes as they are; dashed: classes imbalanced 10:1." in page
+    assert 'class="line generator dash1"' in page
+    assert '<circle class="dot series0"' in page
+
+
+def test_a_narrow_range_of_costs_has_ticks_too() -> None:
+    assert len(Scale(31.0, 34.0, 0, 100, log=True).ticks()) >= 2
+
+
 SELF_TEST = """
 <script>
 (() => {
@@ -208,6 +230,21 @@ SELF_TEST = """
   theme.click();
   out.push(["theme changes", light !== getComputedStyle(document.body).backgroundColor]);
   out.push(["wider than the window", document.documentElement.scrollWidth > innerWidth]);
+  const said = (line) => [line.dataset.name, [...line.cells].map((cell) => cell.innerText)];
+  const rows = [...table.tBodies[0].rows].map(said);
+  out.push(["headings", [...table.querySelectorAll("thead th")].map((head) => head.innerText)], ["rows", rows]);
+  const dots = (chart) => [...chart.querySelectorAll("circle")].map((dot) => ({
+    ...dot.dataset, kind: dot.getAttribute("class"), title: dot.textContent }));
+  const charts = [...document.querySelectorAll("svg.chart")];
+  out.push(["charts", charts.map((chart) => [chart.getAttribute("aria-label"), dots(chart)])]);
+  const fetched = performance.getEntriesByType("resource").map((one) => one.name);
+  out.push(["fetched", fetched.filter((name) => !name.startsWith("data:"))]);
+  out.push(["broken images", [...document.images].filter((image) => !image.naturalWidth).length]);
+  const stops = [...document.querySelectorAll("a, button, input, select, summary, [tabindex]")];
+  const named = (stop) => stop.textContent.trim() || stop.getAttribute("aria-label") || stop.labels?.length;
+  out.push(["nameless", stops.filter((stop) => !named(stop)).map((stop) => stop.outerHTML)]);
+  dispatchEvent(new Event("beforeprint"));
+  out.push(["folded on paper", document.querySelectorAll("details:not([open])").length]);
   out.push(["scatters shown", [...document.querySelectorAll(".scatter")].filter((chart) => !chart.hidden).length]);
   const told = document.createElement("pre");
   told.id = "told"; told.textContent = JSON.stringify(Object.fromEntries(out));
@@ -217,9 +254,8 @@ SELF_TEST = """
 """
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
-def test_in_a_browser_it_sorts_filters_and_shows_the_results(finished: Bench, tmp_path: Path) -> None:
-    page = (finished.folder / "reports/toy-board/index.html").read_text()
+def in_browser(page: str, tmp_path: Path) -> dict[str, Any]:
+    """What a script in the page finds there, in Chromium; nothing may be written to the console."""
     tried = tmp_path / "tried.html"
     tried.write_text(page.replace("</body>", SELF_TEST + "</body>"))
     done = subprocess.run(
@@ -232,7 +268,76 @@ def test_in_a_browser_it_sorts_filters_and_shows_the_results(finished: Bench, tm
     assert "CONSOLE" not in done.stderr, done.stderr
     found = re.search(r'<pre id="told">(.*?)</pre>', done.stdout, re.DOTALL)
     assert found, done.stderr
-    told = json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    told: dict[str, Any] = json.loads(unescape(found[1]))
+    assert told["fetched"] == [], "no request to the network"
+    assert told["broken images"] == 0
+    assert told["nameless"] == [], "all that the keyboard reaches has a name"
+    assert told["folded on paper"] == 0
+    assert told["theme changes"] is True
+    assert told["wider than the window"] is False
+    return told
+
+
+def shown(cell: str) -> tuple[float, float]:
+    """A table's number, and half a unit of its last digit."""
+    digits = cell.split("±")[0].split("(")[0].replace("%", "").replace(",", "").strip()
+    return float(digits), 0.5 * 10.0 ** -len(digits.partition(".")[2]) * (1 + 1e-9)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+def test_in_a_browser_its_numbers_and_charts_are_those_of_results_json(tmp_path: Path) -> None:
+    """Means and intervals, made again from ``results.json`` and from nothing else."""
+    what = dossier(board(ratios=(0.5, 1.0)))
+    Results().write(what, tmp_path)
+    told = in_browser(render(what), tmp_path)
+    frame = load_results(tmp_path)
+    frame = frame[frame.class_name.isna()]
+    charts = dict(told["charts"])
+
+    def values(row: str, metric: str, arm: str | None = None, ratio: float | None = None) -> np.ndarray:
+        chosen = (frame.generator == row) & (frame.metric == metric)
+        chosen &= frame.arm.isna() if arm is None else frame.arm.eq(arm).fillna(False)
+        chosen &= True if ratio is None else frame.ratio.eq(ratio)
+        return frame[chosen].sort_values("seed").value.to_numpy()
+
+    generators = [*QUALITY, "holdout", "noise"]
+    for row in generators:
+        dots = [dot for dot in charts[f"{row}: lift, in points"] if not dot["kind"].endswith("open")]
+        assert len(dots) == 2
+        for dot, ratio in zip(dots, (0.5, 1.0), strict=True):
+            lifts = values(row, "lift", "mixed", ratio)
+            low, high = 100 * np.array(stats.t.interval(0.95, 2, lifts.mean(), lifts.std(ddof=1) / np.sqrt(3)))
+            assert float(dot["mean"]) == pytest.approx(100 * lifts.mean())
+            # Wider where so few seeds agree by chance: never narrower.
+            assert float(dot["low"]) <= low + 1e-9 and float(dot["high"]) >= high - 1e-9
+            assert float(dot["low"]) + float(dot["high"]) == pytest.approx(200 * lifts.mean())
+    best = {row.info.name: row.ratio for row in what.board.rows}
+    for chart, metric in (("Lift against FD[x]", "FD[x]"), ("Lift against seconds of training", "fit_seconds")):
+        for dot in charts[chart]:
+            row = dot["title"].rpartition(": ")[0]
+            assert float(dot["x"]) == pytest.approx(values(row, metric).mean())
+            assert float(dot["mean"]) == pytest.approx(100 * values(row, "lift", "mixed", best[row]).mean())
+        assert len(charts[chart]) >= len(QUALITY)
+
+    columns = {
+        "FD[x]": lambda row: values(row, "FD[x]").mean(),
+        "CAS": lambda row: 100 * values(row, "accuracy", "synthetic").mean(),
+        "Lift, pts": lambda row: 100 * values(row, "lift", "mixed", best[row]).mean(),
+    }
+    compared = 0
+    for heading, expected in columns.items():
+        (place,) = (place for place, text in enumerate(told["headings"]) if text.startswith(heading))
+        for row, cells in told["rows"]:
+            if row in generators and cells[place] != "-":
+                number_, half = shown(cells[place])
+                assert number_ == pytest.approx(expected(row), abs=half), (row, heading)
+                compared += 1
+    assert compared == len(columns) * len(generators)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+def test_in_a_browser_a_real_report_sorts_and_filters(finished: Bench, tmp_path: Path) -> None:
+    told = in_browser((finished.folder / "reports/toy-board/index.html").read_text(), tmp_path)
     assert set(told["before"]) == {"toy", "real", "real, oversampled", "noise"}
     numbers = [float(value) for value in told["sorted"] if value]
     assert told["direction"] == "descending"
@@ -247,6 +352,4 @@ def test_in_a_browser_it_sorts_filters_and_shows_the_results(finished: Bench, tm
     assert set(lifts.values()) <= set(numbers), "the page shows what results.json holds"
     assert told["found"] == ["toy"]
     assert "noise" not in told["without controls"]
-    assert told["theme changes"] is True
-    assert told["wider than the window"] is False
     assert told["scatters shown"] <= 1

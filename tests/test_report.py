@@ -19,6 +19,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from markupsafe import escape as escape_html
 from matplotlib.text import Annotation
 
 from benchbench.leaderboard import Board, Column, Correlation, Dossier, Record, RowInfo, Rules, SettingInfo, build_board
@@ -26,7 +27,8 @@ from benchbench.leaderboard.dossier import ArmDetail, FitDetail
 from benchbench.leaderboard.verdict import describe
 from benchbench.leaderboard.worth import LearningCurve, Worth
 from benchbench.metrics.fd_per_class import FrechetPerClass
-from benchbench.report import markdown
+from benchbench.report import html, markdown
+from benchbench.report._citation import citation
 from benchbench.report._classes import ClassTables
 from benchbench.report._curve_figure import curve_figure, learning_curve, spread
 from benchbench.report._draw import NAME_WIDTH, limits, row_label
@@ -782,6 +784,24 @@ def test_what_was_odd_in_training_is_on_the_page() -> None:
 def test_a_number_that_is_not_finite_is_no_json() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         json_lines({"a": 1}, rows=[math.nan])
+
+
+def test_both_pages_say_how_to_cite_them() -> None:
+    what = dossier()
+    environment = {**what.manifest["environments"][0], "packages": {"benchbench": "0.1.0"}, "revision": "abc"}
+    what = replace(what, manifest={**what.manifest, "environments": [environment, environment]})
+    told = citation(what)
+    note = r"benchmark b\_d, protocol ffffffffffffffff, data eeeeeeeeeeeeeeee, benchbench 0.1.0 (revision abc)"
+    assert told.splitlines() == [
+        "@misc{benchbench-b-d,",
+        "  title = {Should d be augmented? A benchbench report},",
+        f"  note = {{{note}}}",
+        "}",
+    ]
+    assert f"```bibtex\n{told}\n```\n" in page(what)
+    assert escape_html(told) in html.render(what)
+    hostile = replace(what, boards=[replace(what.board, dataset="a_b```\n} \\input{x} 5 %")])
+    assert r"Should a\_b inputx 5 \% be augmented?" in citation(hostile)
 
 
 def test_the_same_dossier_gives_the_same_bytes_and_stale_figures_go(tmp_path: Path) -> None:

@@ -233,7 +233,8 @@ def run_all(folder: Path, data: str, settings: str = "fractions: [0.1]") -> list
     """Run every cell in this process; what the spies saw."""
     work = workspace(folder, data, settings)
     for cell in expand(work.benchmark):
-        failures = list(_run(Stages(work, cell, ProgressFile(folder / "progress.json")), ProgressFile(folder / "p")))
+        progress = ProgressFile(folder / "progress.json")
+        failures = list(_run(Stages(work, cell, progress), progress, {}))
         assert failures == []
     return [json.loads(line) for line in (folder / "seen.jsonl").read_text().splitlines()]
 

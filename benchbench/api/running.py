@@ -24,6 +24,7 @@ def run(
     out: str | Path = "reports",
     retry_failed: bool = False,
     quiet: bool = False,
+    loggers: Sequence[str] = (),
 ) -> Finished:
     """Run a benchmark as ``benchbench run`` does: what is stored is served, the rest computed, the reports written.
 
@@ -44,12 +45,14 @@ def run(
         out: Reports go to ``OUT/<benchmark>``.
         retry_failed: Run cells again that failed before.
         quiet: Print nothing.
+        loggers: Names of loggers that follow the cells, besides those of the file; as after ``--log``.
 
     Returns:
         The boards, the report's folder, and which cells failed.
 
     Raises:
         RequestError: If the request is wrong.
+        DataMissingError: If images, weights or a package are not here.
     """
     from rich.console import Console
 
@@ -63,6 +66,7 @@ def run(
         device=device,
         data_dir=Path(data_dir),
         runs_dir=Path(runs_dir),
+        loggers=loggers,
     )
     console = Console(file=io.StringIO()) if quiet else Console()
     folder = Path(out) / work.benchmark.name

@@ -20,6 +20,9 @@ Settings = Annotated[
 ]
 Seeds = Annotated[int | None, typer.Option(min=1, help="Use seeds 0..N-1 instead of the file's.")]
 Only = Annotated[list[str], typer.Option("--only", metavar="ROW", help="Run these rows only; may be repeated.")]
+Log = Annotated[
+    list[str], typer.Option("--log", metavar="LOGGER", help="Follow the cells, e.g. in tensorboard; may be repeated.")
+]
 DataDir = Annotated[Path, typer.Option(envvar="BENCHBENCH_DATA_DIR", help="Where datasets are looked for.")]
 RunsDir = Annotated[Path, typer.Option(envvar="BENCHBENCH_RUNS_DIR", help="Where results are kept.")]
 Out = Annotated[Path, typer.Option(help="Reports go to OUT/<benchmark>.")]
@@ -36,6 +39,7 @@ def open_work(
     device: str,
     data_dir: Path,
     runs_dir: Path,
+    loggers: list[str] | None = None,
 ) -> Workspace:
     """Check the benchmark file and its plugins, and load the dataset; nothing is computed."""
     from benchbench.runner.workspace import open_workspace
@@ -43,7 +47,13 @@ def open_work(
     os.environ["BENCHBENCH_DATA_DIR"] = str(data_dir.absolute())  # for plugins that look for weights there
     overrides = [*settings, *([f"seeds={seeds}"] if seeds else [])]
     return open_workspace(
-        benchmark, overrides=overrides, plugins=plugins, device=device, data_dir=data_dir, runs_dir=runs_dir
+        benchmark,
+        overrides=overrides,
+        plugins=plugins,
+        device=device,
+        data_dir=data_dir,
+        runs_dir=runs_dir,
+        loggers=loggers or (),
     )
 
 

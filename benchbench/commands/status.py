@@ -79,7 +79,7 @@ def _table(seen: Watched) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    from benchbench.runner.display import clock, losses
+    from benchbench.runner.display import clock, losses, place, speed, steps
 
     state = "running" if seen.alive else "ended" if len(seen.ended) == seen.total else "stopped before its end"
     left = f", about {clock(seen.seconds_left)} left" if seen.seconds_left is not None else ""
@@ -90,13 +90,15 @@ def _table(seen: Watched) -> Table:
         title_justify="left",
         box=None,
     )
-    for heading in ("cell", "state", "phase", "step", "losses", "left"):
-        table.add_column(heading, no_wrap=heading != "losses")
+    for heading in ("cell", "state", "phase", "step", "losses", "images/s", "left", "samples"):
+        table.add_column(heading, no_wrap=heading not in ("losses", "samples"), overflow="fold")
     for outcome in seen.failed:
-        table.add_row(*map(escape, (outcome.name, outcome.status, outcome.phase, "", outcome.message, "")), style="red")
+        shown: tuple[str, ...] = (outcome.name, outcome.status, outcome.phase, "", outcome.message)
+        table.add_row(*map(escape, shown), style="red")
     for progress, silent in seen.running if seen.alive else ():
-        steps = f"{progress.step}/{progress.total}" if progress.total else ""
         word = "running" if silent < SILENT_S else f"silent for {clock(silent)}"
-        shown = (progress.name, word, progress.phase, steps, losses(progress), clock(progress.seconds_left))
+        shown = (progress.name, word, progress.phase, steps(progress), losses(progress))
+        images = speed(progress).removesuffix(" images/s")
+        shown += (images, clock(progress.seconds_left), place(progress.thumbnail) if progress.thumbnail else "")
         table.add_row(*map(escape, shown))
     return table

@@ -166,6 +166,7 @@ def _references(data: dict[str, Any]) -> Iterator[tuple[str, Path_, Any]]:
         ("generators", ("generators",), data.get("generators")),
         ("features", ("protocol", "features"), protocol.get("features")),
         ("metrics", ("protocol", "metrics"), protocol.get("metrics")),
+        ("loggers", ("loggers",), data.get("loggers")),
     ]
     for kind, path, items in lists:
         for index, item in enumerate(items if isinstance(items, list) else []):

@@ -226,6 +226,7 @@ class Benchmark(_Model):
         compute: How training is computed.
         limits: What a process may use.
         published: What others report of these rows, to stand beside what is measured; determines nothing.
+        loggers: What follows the cells while they run; in no content key and in no report.
     """
 
     name: SafeName
@@ -239,6 +240,13 @@ class Benchmark(_Model):
     compute: ComputeSpec = Field(default_factory=ComputeSpec)
     limits: Limits = Field(default_factory=Limits)
     published: list[Published] = Field(default_factory=list)
+    loggers: list[_Plugin] = Field(default_factory=list)
+
+    @field_validator("loggers")
+    @classmethod
+    def _loggers_unique(cls, specs: list[PluginSpec]) -> list[PluginSpec]:
+        _unique([spec.name for spec in specs])
+        return specs
 
     @model_validator(mode="after")
     def _finite(self) -> Self:

@@ -18,6 +18,7 @@ from benchbench.types import (
     Executor,
     FeatureExtractor,
     Generator,
+    Logger,
     Metric,
     Output,
     Report,
@@ -32,6 +33,7 @@ KINDS: dict[str, type] = {
     "classifiers": Classifier,
     "reports": Report,
     "executors": Executor,
+    "loggers": Logger,
 }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from benchbench.leaderboard import Column, Worth
 from benchbench.statistics import Interval
-from benchbench.types.text import printable
+from benchbench.text import printable
 
 # An empty place in a table.
 NOTHING = "-"

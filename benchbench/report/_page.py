@@ -19,7 +19,7 @@ from benchbench.report import _svg as svg
 from benchbench.report._classes import ClassTables
 from benchbench.report._draw import decides, limits, mosaic, scaled
 from benchbench.report._inline import Cell, Table
-from benchbench.report._lift_figures import POINTS, Panel, dose_panels, setting_panels
+from benchbench.report._lift_figures import DASHES, POINTS, Panel, dose_panels, setting_panels
 from benchbench.report._numbers import file_name, style
 from benchbench.report._section import Section, section
 from benchbench.statistics import Interval
@@ -212,7 +212,7 @@ def _panels(dossier: Dossier, panels: Sequence[Panel], ticks: Mapping[float, str
     return [
         svg.panel(
             row.info.name,
-            [svg.Series(one.lifts, not one.filled) for one in drawn],
+            [svg.Series(one.lifts, DASHES.index(one.dash)) for one in drawn],
             y_range=y_range,
             ticks=ticks,
             role=role(row),
@@ -236,10 +236,24 @@ def settings_charts(dossier: Dossier) -> list[Markup]:
     return _panels(dossier, panels, {float(count): f"{count:,}" for count in counts}, log=True) if panels else []
 
 
+def settings_lines(dossier: Dossier) -> list[str]:
+    """What the lines of these charts are, such as ``solid: classes as they are``."""
+    panels, _ = setting_panels(dossier)
+    words = dict(zip(DASHES, ("solid", "dashed", "dotted", "dash-dotted"), strict=True))
+    labels = {one.dash: one.label for _, drawn in panels for one in drawn}
+    return [f"{words[dash]}: {labels[dash]}" for dash in DASHES if dash in labels]
+
+
 def _pareto(dossier: Dossier, board: Board) -> Markup:
     """Lift against what the training took."""
     points = [
-        svg.Point(row.values["fit_seconds"].mean, scaled(row.values["lift"], POINTS), role(row), row.info.name)
+        svg.Point(
+            row.values["fit_seconds"].mean,
+            scaled(row.values["lift"], POINTS),
+            role(row),
+            row.info.name,
+            hollow=row.pareto is False,
+        )
         for row in board.of_role("generator")
         if "lift" in row.values and "fit_seconds" in row.values and row.values["fit_seconds"].mean > 0
     ]

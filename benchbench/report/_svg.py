@@ -47,7 +47,10 @@ class Scale:
             powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             found = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
             inside = [tick for tick in found if self.low <= tick <= self.high]
-            return inside if len(inside) <= TICKS + 2 else [tick for tick in inside if f"{tick:e}"[0] == "1"]
+            if len(inside) > TICKS + 2:
+                return [tick for tick in inside if f"{tick:e}"[0] == "1"]
+            if len(inside) > 1:
+                return inside
         step = 10.0 ** math.floor(math.log10(max(self.high - self.low, 1e-12) / TICKS))
         step *= next(factor for factor in (1, 2, 5, 10) if (self.high - self.low) / (step * factor) <= TICKS)
         first = math.ceil(self.low / step)
@@ -92,12 +95,14 @@ class Point:
         y: On the y axis, with an interval.
         role: How it is coloured: ``generator``, ``transfer``, ``control`` or ``baseline``.
         name: Whose it is; written beside it where there is room.
+        hollow: Whether it is drawn as an open dot.
     """
 
     x: float
     y: Interval
     role: str
     name: str
+    hollow: bool = False
 
 
 def scatter(
@@ -119,7 +124,8 @@ def scatter(
         if math.isfinite(point.y.low):
             parts.append(line(left, y(point.y.low), left, y(point.y.high), f"interval {point.role}"))
         title = f"{point.name}: {number(point.x)}, {told(point.y, ' pts')}"
-        parts.append(circle(left, at, 4.5, f"dot {point.role}", title))
+        kind = f"dot {point.role}{' open' if point.hollow else ''}"
+        parts.append(circle(left, at, 4.5, kind, title, _data(point.x, point.y)))
         parts.append(_name(point.name, left, at, width, taken))
     return svg(width, height, what, parts, "chart")
 
@@ -145,11 +151,11 @@ class Series:
 
     Attributes:
         values: By number on the x axis.
-        dashed: Whether the line is.
+        dash: 0 for a solid line with filled dots, 1 to 3 for dashes of other kinds with open ones.
     """
 
     values: Mapping[float, Interval]
-    dashed: bool = False
+    dash: int = 0
 
 
 def panel(
@@ -172,14 +178,13 @@ def panel(
     parts += [text(x(place), height - 8, said, "tick", "middle") for place, said in ticks.items()]
     for one in series:
         known = sorted(one.values)
-        parts.append(path([(x(place), y(one.values[place].mean)) for place in known], role, one.dashed))
+        parts.append(path([(x(place), y(one.values[place].mean)) for place in known], role, one.dash))
         for place in known:
             value = one.values[place]
             if math.isfinite(value.low):
                 parts.append(line(x(place), y(value.low), x(place), y(value.high), f"interval {role}"))
-            parts.append(
-                circle(x(place), y(value.mean), 3.5, f"dot {role}{' open' if one.dashed else ''}", told(value))
-            )
+            kind = f"dot {role}{' open' if one.dash else ''}"
+            parts.append(circle(x(place), y(value.mean), 3.5, kind, told(value), _data(place, value)))
     parts.append(text(34, 12, short(title, 30), f"panel-title {role}"))
     return svg(width, height, f"{title}: lift, in points", parts, "chart small")
 
@@ -197,9 +202,15 @@ def curves(lines: Mapping[str, Sequence[tuple[float, float]]], what: str) -> Mar
     parts = axes(x, y, width, height, "step", "loss", number)
     for place, (name, found) in enumerate(lines.items()):
         kind = f"series{place % 6}"
-        parts.append(path([(x(step), y(value)) for step, value in found if math.isfinite(value)], kind))
+        places = [(x(step), y(value)) for step, value in found if math.isfinite(value)]
+        parts.append(path(places, kind) if len(places) > 1 else Markup("").join(_lone(places, kind)))
         parts.append(text(LEFT + 8 + 130 * place, 14, short(name, 20), f"label {kind}"))
     return svg(width, height, what, parts, "chart")
+
+
+def _lone(places: Sequence[tuple[float, float]], kind: str) -> list[Markup]:
+    """A dot, where a line would have no length."""
+    return [circle(across, down, 3.5, f"dot {kind}") for across, down in places]
 
 
 def axes(
@@ -254,18 +265,26 @@ def rect(x: float, y: float, width: float, height: float, kind: str) -> Markup:
     )
 
 
-def circle(x: float, y: float, radius: float, kind: str, title: str = "") -> Markup:
-    """A dot; ``title`` shows under the pointer."""
+def circle(x: float, y: float, radius: float, kind: str, title: str = "", data: str = "") -> Markup:
+    """A dot; ``title`` shows under the pointer, ``data`` are attributes for programs."""
     said = Markup("<title>{}</title>").format(title) if title else Markup("")
-    return Markup('<circle class="{}" cx="{}" cy="{}" r="{}">{}</circle>').format(
-        kind, _at(x), _at(y), _at(radius), said
+    return Markup('<circle class="{}" cx="{}" cy="{}" r="{}"{}>{}</circle>').format(
+        kind, _at(x), _at(y), _at(radius), data, said
     )
 
 
-def path(points: Sequence[tuple[float, float]], kind: str, dashed: bool = False) -> Markup:
+def _data(x: float, y: Interval) -> Markup:
+    """The numbers behind a dot, all their digits; an end that is not known is empty."""
+    low, high = (f"{end:.17g}" if math.isfinite(end) else "" for end in (y.low, y.high))
+    return Markup(' data-x="{}" data-mean="{}" data-low="{}" data-high="{}"').format(
+        f"{x:.17g}", f"{y.mean:.17g}", low, high
+    )
+
+
+def path(points: Sequence[tuple[float, float]], kind: str, dash: int = 0) -> Markup:
     """Straight lines from point to point."""
     where = " ".join(f"{_at(x)},{_at(y)}" for x, y in points)
-    return Markup('<polyline class="line {}{}" points="{}"/>').format(kind, " dashed" if dashed else "", where)
+    return Markup('<polyline class="line {}{}" points="{}"/>').format(kind, f" dash{dash}" if dash else "", where)
 
 
 def text(x: float, y: float, said: str, kind: str, anchor: str = "start") -> Markup:

@@ -29,10 +29,11 @@ def render(dossier: Dossier) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     from benchbench.report import _inline, _page
+    from benchbench.report._citation import citation
     from benchbench.report._phrases import distrust
     from benchbench.report._reproduction import reproduction_note, reproduction_tables
     from benchbench.report._tables import noticed_table, settings_table
-    from benchbench.types.text import printable
+    from benchbench.text import printable
 
     environment = Environment(
         loader=PackageLoader("benchbench", "report/templates"),
@@ -48,6 +49,7 @@ def render(dossier: Dossier) -> str:
     views = [_page.view(dossier, board) for board in dossier.boards]
     return environment.get_template("index.html.j2").render(
         dossier=dossier,
+        citation=citation(dossier),
         board=dossier.board,
         manifest=dossier.manifest,
         manifest_text=json.dumps(dossier.manifest, indent=2),
@@ -56,6 +58,7 @@ def render(dossier: Dossier) -> str:
         distrust=distrust(dossier.boards),
         settings=settings_table(dossier, [view.anchor for view in views]) if len(views) > 1 else "",
         settings_charts=_page.settings_charts(dossier),
+        settings_lines=_page.settings_lines(dossier),
         noticed=noticed_table(dossier),
         reproductions=reproduction_tables(dossier),
         reproduction_note=reproduction_note(dossier),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from benchbench.hookspecs import hookimpl
 from benchbench.leaderboard import Board, Dossier
 from benchbench.leaderboard.trust import COPIED_SHARE
+from benchbench.report._citation import citation
 from benchbench.report._classes import ClassTables
 from benchbench.report._numbers import escape, file_name
 from benchbench.report._phrases import distrust
@@ -100,6 +101,7 @@ def render(dossier: Dossier, figures: set[str]) -> str:
     page = environment.get_template("leaderboard.md.j2").render(
         board=dossier.board,
         dossier=dossier,
+        citation=citation(dossier),
         manifest=dossier.manifest,
         protocol=dossier.manifest["benchmark"]["protocol"],
         sections=sections,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchbench.hookspecs import hookimpl
 from benchbench.leaderboard import Board, Dossier, Row, Worth
@@ -28,20 +28,24 @@ class Results(Report):
 
     def write(self, dossier: Dossier, folder: Path) -> list[Path]:
         """Write ``results.json`` and ``leaderboard.csv``."""
-        head = {
-            "schema_version": RESULTS_SCHEMA,
-            "benchmark": dossier.board.benchmark,
-            "protocol_fingerprint": dossier.manifest["protocol_fingerprint"],
-            "verdicts": [
-                {"setting": board.setting.name, "train_images": board.setting.train_images, **asdict(board.verdict)}
-                for board in dossier.boards
-            ],
-        }
         records = (asdict(record) for board in dossier.boards for record in board.records)
         published = {"published": map(reproduction_line, dossier.reproductions)} if dossier.reproductions else {}
-        write_atomic(folder / "results.json", json_lines(head, **published, rows=records))
+        write_atomic(folder / "results.json", json_lines(head(dossier), **published, rows=records))
         write_atomic(folder / "leaderboard.csv", leaderboard_frame(dossier.boards).to_csv(index=False).encode())
         return [folder / "results.json", folder / "leaderboard.csv"]
+
+
+def head(dossier: Dossier) -> dict[str, Any]:
+    """What stands above the rows: whose numbers they are, and what follows from them."""
+    return {
+        "schema_version": RESULTS_SCHEMA,
+        "benchmark": dossier.board.benchmark,
+        "protocol_fingerprint": dossier.manifest["protocol_fingerprint"],
+        "verdicts": [
+            {"setting": board.setting.name, "train_images": board.setting.train_images, **asdict(board.verdict)}
+            for board in dossier.boards
+        ],
+    }
 
 
 def leaderboard_frame(boards: Sequence[Board]) -> pd.DataFrame:

@@ -1,19 +1,33 @@
-"""What the terminal shows while cells run: a live table, or plain lines where there is no terminal."""
+"""What the terminal shows while cells run: a live tree, plain lines where there is no terminal, or nothing."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from enum import IntEnum
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
 
 from benchbench.types import Outcome, Progress, Status
 
-# Seconds between plain lines about one cell.
-PLAIN_EVERY_S = 10.0
+# Seconds between plain lines about one cell, in few words and in many.
+PLAIN_EVERY_S = 60.0
+VERBOSE_EVERY_S = 5.0
+
+
+class Verbosity(IntEnum):
+    """How much is said."""
+
+    QUIET = -1
+    NORMAL = 0
+    VERBOSE = 1
 
 
 class Display(Protocol):
@@ -32,14 +46,17 @@ class Display(Protocol):
         """A cell has ended."""
 
 
-def make_display(console: Console, total: int) -> Display:
-    """A live table on a terminal, plain lines elsewhere.
+def make_display(console: Console, rows: Mapping[str, str], verbosity: Verbosity = Verbosity.NORMAL) -> Display:
+    """A live tree on a terminal, plain lines elsewhere, only failures where it is to be quiet.
 
     Args:
         console: Where to write.
-        total: Number of cells to run.
+        rows: The row of every cell that is to run, by the cell's name.
+        verbosity: How much to say.
     """
-    return LiveDisplay(console, total) if console.is_terminal else PlainDisplay(console, total)
+    if verbosity is Verbosity.QUIET or not console.is_terminal:
+        return PlainDisplay(console, len(rows), verbosity)
+    return LiveDisplay(console, rows, verbosity)
 
 
 def clock(seconds: float | None) -> str:
@@ -52,14 +69,46 @@ def losses(progress: Progress) -> str:
     return "  ".join(f"{name} {value:.4g}" for name, value in progress.values.items())
 
 
-class PlainDisplay:
-    """One line when a cell enters a phase, one every ten seconds, one at its end."""
+def steps(progress: Progress) -> str:
+    """``50/3500``; empty where nothing is trained."""
+    return f"{progress.step}/{progress.total}" if progress.total else ""
 
-    def __init__(self, console: Console, total: int) -> None:
+
+def speed(progress: Progress) -> str:
+    """``1,234 images/s``; empty where not known."""
+    return f"{progress.images_per_second:,.0f} images/s" if progress.images_per_second else ""
+
+
+def told(progress: Progress) -> str:
+    """Where a cell is, in a line."""
+    left = f"{clock(progress.seconds_left)} left" if progress.seconds_left else ""
+    at = f"step {steps(progress)}" if progress.total else ""
+    return "  ".join(filter(None, (progress.phase, at, losses(progress), speed(progress), left)))
+
+
+def ending(outcome: Outcome) -> str:
+    """How a cell ended, in a line."""
+    where = f" in {outcome.phase}" if outcome.status is not Status.OK else ""
+    said = f": {outcome.message}" if outcome.message else ""
+    return f"{outcome.name}: {outcome.status}{where}{said} ({outcome.seconds:.0f} s)"
+
+
+def place(thumbnail: str) -> str:
+    """A file as it is called from the current folder."""
+    path = Path(thumbnail)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else thumbnail
+
+
+class PlainDisplay:
+    """A line when a cell begins, one a minute, one at its end; verbose: one a phase, and more; quiet: failures."""
+
+    def __init__(self, console: Console, total: int, verbosity: Verbosity = Verbosity.NORMAL) -> None:
         self.console = console
         self.total = total
+        self.verbosity = verbosity
         self.done = 0
         self._last: dict[str, tuple[str, float]] = {}
+        self._shown: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -70,36 +119,45 @@ class PlainDisplay:
         """Nothing to tidy."""
 
     def progress(self, progress: Progress) -> None:
-        """A line, if the phase is new or the last line is old."""
-        phase, when = self._last.get(progress.name, ("", 0.0))
+        """A line, if the cell (verbose: its phase) is new or the last line is old."""
+        if self.verbosity is Verbosity.QUIET:
+            return
+        verbose = self.verbosity is Verbosity.VERBOSE
+        phase, when = self._last.get(progress.name, (None, 0.0))
         now = time.monotonic()
-        if progress.phase == phase and now - when < PLAIN_EVERY_S:
+        known = phase == progress.phase if verbose else phase is not None
+        if known and now - when < (VERBOSE_EVERY_S if verbose else PLAIN_EVERY_S):
             return
         self._last[progress.name] = (progress.phase, now)
-        steps = f" step {progress.step}/{progress.total}" if progress.total else ""
-        left = f", {clock(progress.seconds_left)} left" if progress.seconds_left else ""
-        self._line(f"{progress.name}: {progress.phase}{steps}{left}  {losses(progress)}".rstrip())
+        self._line(f"{progress.name}: {told(progress)}")
+        if verbose and progress.thumbnail and self._shown.get(progress.name) != progress.thumbnail:
+            self._shown[progress.name] = progress.thumbnail
+            self._line(f"{progress.name}: samples in {place(progress.thumbnail)}")
 
     def ended(self, outcome: Outcome) -> None:
         """A line with the status."""
         self.done += 1
-        tail = f" in {outcome.phase}: {outcome.message}" if outcome.status is not Status.OK else ""
-        self._line(f"[{self.done}/{self.total}] {outcome.name}: {outcome.status}{tail} ({outcome.seconds:.0f} s)")
+        if self.verbosity is not Verbosity.QUIET or outcome.status is not Status.OK or outcome.message:
+            self._line(f"[{self.done}/{self.total}] {ending(outcome)}")
 
     def _line(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 class LiveDisplay:
-    """A table of the running cells, redrawn in place; ended cells scroll away above it."""
+    """A tree of rows and their running cells, redrawn in place; ended cells scroll away above it.
 
-    def __init__(self, console: Console, total: int) -> None:
+    Rows that have all their cells behind or before them take a line together, so that the tree stays small.
+    """
+
+    def __init__(self, console: Console, rows: Mapping[str, str], verbosity: Verbosity = Verbosity.NORMAL) -> None:
         self.console = console
-        self.total = total
-        self.done = 0
+        self.rows = rows
+        self.verbosity = verbosity
         self.began = time.monotonic()
         self._running: dict[str, Progress] = {}
-        self._live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._table)
+        self._ended: dict[str, Outcome] = {}
+        self._live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._tree)
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -108,30 +166,64 @@ class LiveDisplay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take the table away: every end has its line above."""
+        """Take the tree away: every end has its line above."""
         self._live.stop()
 
     def progress(self, progress: Progress) -> None:
-        """Note where a cell is."""
+        """Note where a cell is; verbose, with a line for every phase."""
+        before = self._running.get(progress.name)
+        if self.verbosity is Verbosity.VERBOSE and (before is None or before.phase != progress.phase):
+            self._line(f"{progress.name}: {progress.phase}", "dim")
         self._running[progress.name] = progress
 
     def ended(self, outcome: Outcome) -> None:
-        """Print its end and drop it from the table."""
-        self.done += 1
+        """Print its end and drop it from the tree."""
         self._running.pop(outcome.name, None)
+        self._ended[outcome.name] = outcome
         good = outcome.status is Status.OK
-        tail = "" if good else f" in {outcome.phase}: {outcome.message}"
-        line = f"{outcome.name}: {outcome.status}{tail} ({outcome.seconds:.0f} s)"
-        self.console.print(line, markup=False, highlight=False, style="green" if good else "red")
+        self._line(ending(outcome), "red" if not good else "yellow" if outcome.message else "green")
 
-    def _table(self) -> Table:
-        elapsed = time.monotonic() - self.began
-        left = elapsed / self.done * (self.total - self.done) if self.done else None
-        ahead = "" if left is None else f", about {clock(left)} left"
-        table = Table(title=f"{self.done} of {self.total} cells, {clock(elapsed)} gone{ahead}")
-        for heading in ("cell", "phase", "step", "losses", "left"):
-            table.add_column(heading, no_wrap=heading != "losses")
-        for progress in self._running.values():
-            steps = f"{progress.step}/{progress.total}" if progress.total else ""
-            table.add_row(progress.name, progress.phase, steps, losses(progress), clock(progress.seconds_left))
-        return table
+    def _line(self, text: str, style: str) -> None:
+        self.console.print(text, markup=False, highlight=False, style=style, soft_wrap=True)
+
+    def _tree(self) -> Tree:
+        tree = Tree(Text(self._title(), style="bold"))
+        cells: dict[str, list[str]] = {}
+        for name, row in self.rows.items():
+            cells.setdefault(row, []).append(name)
+        resting: dict[str, list[str]] = {"done": [], "waiting": []}
+        for row, names in cells.items():
+            running = [self._running[name] for name in names if name in self._running]
+            if running:
+                branch = tree.add(Text(f"{row}  ", style="bold").append(self._count(names), style="dim not bold"))
+                for progress in running:
+                    self._cell(branch, progress)
+            else:
+                resting["waiting" if any(name not in self._ended for name in names) else "done"].append(row)
+        for word, found in resting.items():
+            if found:
+                tree.add(Text(f"{word}: {', '.join(found)}", style="dim"))
+        return tree
+
+    def _title(self) -> str:
+        done, total, elapsed = len(self._ended), len(self.rows), time.monotonic() - self.began
+        ahead = f", about {clock(elapsed / done * (total - done))} left" if done else ""
+        return f"{done} of {total} cells, {clock(elapsed)} gone{ahead}"
+
+    def _count(self, names: list[str]) -> str:
+        """``1 ok, 1 failed, 1 running, 2 waiting``."""
+        return ", ".join(f"{count} {word}" for word, count in Counter(map(self._state, names)).items())
+
+    def _state(self, name: str) -> str:
+        if name in self._ended:
+            return self._ended[name].status.value
+        return "running" if name in self._running else "waiting"
+
+    def _cell(self, branch: Tree, progress: Progress) -> None:
+        leaf = branch.add(Text(f"{progress.name.removeprefix(self.rows[progress.name]).lstrip('-')}  {told(progress)}"))
+        for line in self._about(progress):
+            leaf.add(Text(line, style="dim"))
+
+    def _about(self, progress: Progress) -> Iterator[str]:
+        if progress.thumbnail:
+            yield f"samples in {place(progress.thumbnail)}"

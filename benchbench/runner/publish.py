@@ -103,7 +103,8 @@ def _manifest(work: Workspace, states: Sequence[CellState]) -> dict[str, Any]:
 
 def resolved(work: Workspace) -> dict[str, Any]:
     """The benchmark with every plugin's config written out, but for what only says where a file lies."""
-    benchmark = work.benchmark.model_dump(mode="json", by_alias=True)
+    # Who looks on while it runs changes no number.
+    benchmark = work.benchmark.model_dump(mode="json", by_alias=True, exclude={"loggers"})
     if not benchmark["published"]:  # it determines nothing: reports of files without it stay as they were written
         del benchmark["published"]
     benchmark["plugins"] = [Path(plugin).name for plugin in benchmark["plugins"]]

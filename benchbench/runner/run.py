@@ -18,7 +18,7 @@ from benchbench.leaderboard import Board
 from benchbench.plan import CellState, examine, expand, remember
 from benchbench.plan.state import cell_folder
 from benchbench.runner.collect import check_columns, collect_boards
-from benchbench.runner.display import make_display
+from benchbench.runner.display import Verbosity, make_display
 from benchbench.runner.environment import usable_cpus
 from benchbench.runner.publish import write_reports
 from benchbench.runner.watch import announce
@@ -69,6 +69,7 @@ def run_benchmark(
     jobs: int | None = None,
     retry_failed: bool = False,
     command: str = "",
+    verbosity: Verbosity = Verbosity.NORMAL,
 ) -> Finished:
     """Run all pending cells, then write the reports.
 
@@ -81,9 +82,11 @@ def run_benchmark(
         jobs: Cells at a time; None is one a usable processor (one in all on a GPU).
         retry_failed: Run cells again that failed before.
         command: The command line that reproduces the run, for the report.
+        verbosity: How much is said of cells while they run.
 
     Raises:
         RequestError: If the executor is unknown or a folder cannot be written.
+        DataMissingError: If an extractor or a logger lacks what it needs.
     """
     engine = work.registry.get("executors", executor).cls()
     check_columns(work)
@@ -92,12 +95,14 @@ def run_benchmark(
     if waiting:
         for spec in work.benchmark.protocol.features:
             work.make("features", spec).check()
+        for spec in work.benchmark.loggers:
+            work.make("loggers", spec).check()
     check_writable(work.store.root, "--runs-dir")
     check_writable(out, "--out")
     served = sum(state.done for state in states)
     if waiting:
         with _alone(work):
-            fault = _compute(work, console, engine, waiting, jobs or default_jobs(work))
+            fault = _compute(work, console, engine, waiting, jobs or default_jobs(work), verbosity)
         done = report_benchmark(work, out, only=only, command=command, computed=len(waiting), served=served)
         return replace(done, faults=(*fault, *done.faults))
     return report_benchmark(work, out, only=only, command=command, served=served)
@@ -130,7 +135,12 @@ def default_jobs(work: Workspace) -> int:
 
 
 def _compute(
-    work: Workspace, console: Console, engine: Executor, waiting: Sequence[CellState], jobs: int
+    work: Workspace,
+    console: Console,
+    engine: Executor,
+    waiting: Sequence[CellState],
+    jobs: int,
+    verbosity: Verbosity,
 ) -> tuple[str, ...]:
     """Run the waiting cells and record each one's end as it comes.
 
@@ -141,7 +151,8 @@ def _compute(
     try:
         tasks = [_task(work, state) for state in waiting]
         announce(work.store.root / "cells" / work.benchmark.name, [task.name for task in tasks], min(jobs, len(tasks)))
-        with make_display(console, len(tasks)) as display:
+        rows = {name: state.cell.row for name, state in by_name.items()}
+        with make_display(console, rows, verbosity) as display:
             for outcome in engine.run(tasks, min(jobs, len(tasks)), display.progress):
                 display.ended(_record(work, by_name[outcome.name], outcome))
     except OSError as error:

@@ -76,6 +76,15 @@ class Stages:
         generator = torch_generator(seed, "fit", device=device)
         return FitContext(seed, device, generator, **{"log": self.progress.step, "compute": self._compute, **extra})
 
+    def _images_a_step(self, kind: str, spec: PluginSpec) -> int:
+        """Training images that a step takes, where the config says so, as those of all shipped plugins do."""
+        config = self.work.registry.config_model(kind, spec.name).model_validate(spec.config)
+        size = getattr(config, "batch_size", 0)
+        return size if isinstance(size, int) else 0
+
+    def _enter_classifier(self, arm: str) -> None:
+        self.progress.enter(f"classifier {arm}", self._images_a_step("classifiers", self.inputs.protocol.classifier))
+
     @cached_property
     def _compute(self) -> Compute:
         wanted = self.inputs.benchmark.compute
@@ -120,7 +129,8 @@ class Stages:
 
     def _fit(self, checkpoint: FileCheckpoint) -> Made:
         data = self._shown()
-        self.progress.enter("fit")
+        assert self.cell.spec is not None
+        self.progress.enter("fit", self._images_a_step("generators", self.cell.spec))
         own = LabelledImages(data.images.clone(), data.labels.clone(), data.classes)  # a plugin may scribble on it
         budget = Budget(**self.inputs.benchmark.budget.model_dump())
         before = checkpoint.seconds_before()
@@ -137,7 +147,13 @@ class Stages:
             notes.append({"step": step, "kind": kind, "message": message})
 
         context = self._context(
-            self.cell.seed, budget=budget, deadline=deadline, checkpoint=checkpoint, log=log, note=note
+            self.cell.seed,
+            budget=budget,
+            deadline=deadline,
+            checkpoint=checkpoint,
+            log=log,
+            note=note,
+            show=self.progress.show,
         )
         began = time.perf_counter()
         facts = generator.fit(own, context)
@@ -194,7 +210,7 @@ class Stages:
             extractor: FeatureExtractor = self.work.make("features", spec)
 
             def make() -> Made:
-                self.progress.enter(f"features {spec.name}")
+                self.progress.enter(f"features {spec.name}", self._images_a_step("features", spec))
                 # One ruler, to all digits, whatever the rows are trained in.
                 extractor.fit(self.work.dataset.train, self._context(RULER_SEED, compute=Compute()))
                 state = extractor.state_dict()
@@ -276,7 +292,7 @@ class Stages:
         """The classifier trained on the real images, shared by all rows of a seed and setting; its loss by step."""
 
         def make() -> Made:
-            self.progress.enter("classifier real")
+            self._enter_classifier("real")
             predictor, curve = self._train_classifier(self.train, Arm("real", replicate=replicate))
             return {"state.pt": state_bytes(predictor.state_dict())}, {"curve": curve}
 
@@ -325,7 +341,7 @@ class Stages:
             else:
                 samples = None if self.cell.spec is None else self.samples
                 data = training_set(arm, self.train, samples, self.plan, self.cell.seed)
-                self.progress.enter(f"classifier {arm.name}")
+                self._enter_classifier(arm.name)
                 predictor, curve = self._train_classifier(data, arm)
             return {}, {**self._evaluations(predictor), "curve": curve}
 

@@ -20,6 +20,7 @@ import torch
 
 from benchbench.config import Benchmark
 from benchbench.discovery import load_registry
+from benchbench.downstream.arms import Arm
 from benchbench.errors import (
     BenchbenchError,
     CollapsedError,
@@ -29,13 +30,14 @@ from benchbench.errors import (
     UnsupportedDataError,
 )
 from benchbench.plan import Cell, expand, goal_key, take_digests
+from benchbench.runner.followers import Followers
 from benchbench.runner.memory import limit_memory
 from benchbench.runner.progress import ProgressFile
 from benchbench.runner.stages import Stages
 from benchbench.runner.workspace import Workspace, assemble, load_dataset
 from benchbench.store.files import read_json, write_json
-from benchbench.types import PARENT_VARIABLE, SLOT_VARIABLE, Status
-from benchbench.types.text import printable
+from benchbench.text import printable
+from benchbench.types import PARENT_VARIABLE, SLOT_VARIABLE, CellRun, Status
 
 # Colours in a message are for a terminal, not for a report.
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -68,12 +70,16 @@ def main(path: Path) -> None:
     _end_with_parent()
     began = time.monotonic()
     progress = ProgressFile(path.parent / "progress.json")
+    numbers: dict[str, float] = {}
     try:
         stages = _open(path, progress)
-        failures: list[tuple[str, BaseException]] = list(_run(stages, progress))
+        _follow(stages, progress.followers, path.parent)
+        failures: list[tuple[str, BaseException]] = list(_run(stages, progress, numbers))
     except BaseException as fault:
         failures = [(progress.phase, fault)]
-    outcome: dict[str, Any] = {"status": Status.OK.value, "phase": "done", "message": ""}
+    progress.followers.end(status_of(failures[0][1]) if failures else Status.OK, numbers)
+    warnings = "; ".join(progress.followers.warnings)
+    outcome: dict[str, Any] = {"status": Status.OK.value, "phase": "done", "message": warnings}
     for phase, error in failures:
         logging.error("%s failed\n%s", phase, "".join(traceback.format_exception(error)))
     if failures:
@@ -101,6 +107,27 @@ def _open(path: Path, progress: ProgressFile) -> Stages:
     return Stages(work, cell, progress)
 
 
+def _follow(stages: Stages, followers: Followers, folder: Path) -> None:
+    """Have the benchmark's loggers begin."""
+    work, cell = stages.work, stages.cell
+    config: dict[str, Any] = {}
+    if cell.spec is not None:
+        model = work.registry.config_model("generators", cell.spec.name)
+        config = model.model_validate(cell.spec.config).model_dump(mode="json")
+    run = CellRun(
+        benchmark=work.benchmark.name,
+        name=cell.name,
+        row=cell.row,
+        generator=None if cell.spec is None else cell.spec.name,
+        seed=cell.seed,
+        setting=cell.setting.name,
+        config=config,
+        folder=folder,
+        runs_dir=work.store.root,
+    )
+    followers.begin({spec.name: partial(work.make, "loggers", spec) for spec in work.benchmark.loggers}, run)
+
+
 def _own_device(kind: str) -> torch.device:
     """The CPU, or the GPU of this process's slot: cells that run side by side take one GPU each."""
     if kind != "cuda":
@@ -108,23 +135,37 @@ def _own_device(kind: str) -> torch.device:
     return torch.device("cuda", int(os.environ.get(SLOT_VARIABLE, "0")) % max(1, torch.cuda.device_count()))
 
 
-def _run(stages: Stages, progress: ProgressFile) -> Iterator[tuple[str, BaseException]]:
-    """Do all that the cell owes; a metric or an arm that fails does not stop the others."""
+def _run(stages: Stages, progress: ProgressFile, numbers: dict[str, float]) -> Iterator[tuple[str, BaseException]]:
+    """Do all that the cell owes; a metric or an arm that fails does not stop the others.
+
+    Args:
+        stages: The cell's.
+        progress: Knows the phase.
+        numbers: Takes what the loggers are told at the end: costs, and accuracies on validation images.
+    """
     todo: list[Callable[[], object]] = []
     if stages.cell.spec is not None:
-        stages.fit()  # of which there may be samples already, from before it was damaged
-        stages.sample()  # without these there is nothing to score
+        fit = stages.fit()  # of which there may be samples already, from before it was damaged
+        sample = stages.sample()  # without these there is nothing to score
+        numbers["fit_seconds"] = fit.meta["seconds"]
+        numbers["sampled_images_per_second"] = sample.meta["images_per_second"]
     inputs = stages.inputs
     if inputs.has_likelihood(stages.cell):
         todo.append(stages.likelihood)
     for extractor in inputs.protocol.features:
         todo += [partial(stages.metric, extractor, metric) for metric in inputs.metrics_in(extractor)]
-    todo += [partial(stages.arm, arm) for arm in inputs.arms(stages.cell)]
+    todo += [partial(_arm, stages, arm, numbers) for arm in inputs.arms(stages.cell)]
     for do in todo:
         try:
             do()
         except Exception as error:
             yield progress.phase, error
+
+
+def _arm(stages: Stages, arm: Arm, numbers: dict[str, float]) -> None:
+    evaluated = stages.arm(arm).meta
+    if "val" in evaluated:
+        numbers[f"val_accuracy {arm.label}"] = evaluated["val"]["accuracy"]
 
 
 def status_of(error: BaseException) -> Status:

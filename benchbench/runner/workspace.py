@@ -10,13 +10,14 @@ from typing import Any
 import torch
 
 from benchbench.config import Benchmark, PluginSpec, load_benchmark
+from benchbench.config.check import did_you_mean
 from benchbench.config.document import read_document
 from benchbench.discovery import Registry, load_registry
 from benchbench.errors import BenchbenchError, DataError, PluginError, RequestError
 from benchbench.plan import StageInputs
 from benchbench.store import Store
+from benchbench.text import prints
 from benchbench.types import Dataset
-from benchbench.types.text import prints
 
 LONGEST_NAME = 100
 
@@ -69,6 +70,7 @@ def open_workspace(
     device: str,
     data_dir: Path,
     runs_dir: Path,
+    loggers: Sequence[str] = (),
 ) -> Workspace:
     """Check a request and load what it needs; nothing is written.
 
@@ -79,9 +81,10 @@ def open_workspace(
         device: ``auto``, ``cpu`` or ``cuda``.
         data_dir: Where datasets are looked for.
         runs_dir: Where results are kept.
+        loggers: Names of loggers, besides those of the file.
 
     Raises:
-        RequestError: If the file, a name in it or the device is wrong.
+        RequestError: If the file, a name in it, a logger or the device is wrong.
     """
     named = plugins_of(path, overrides)
     asked = [*plugins, *named.values()]
@@ -92,9 +95,21 @@ def open_workspace(
             raise RequestError(f"plugin {plugin} was asked for and cannot be loaded: {lost[plugin]}")
     unusable = {entry: lost[place] for entry, place in named.items() if place in lost}
     benchmark = load_benchmark(path, registry, overrides, unusable)
+    benchmark = _with_loggers(benchmark, registry, loggers)
     dataset = load_dataset(registry, benchmark.dataset, data_dir)
     absolute = tuple(str(Path(plugin).resolve()) if plugin.endswith(".py") else plugin for plugin in asked)
     return assemble(benchmark, registry, dataset, pick_device(device), data_dir, runs_dir, absolute)
+
+
+def _with_loggers(benchmark: Benchmark, registry: Registry, names: Sequence[str]) -> Benchmark:
+    """The benchmark with further loggers, in their defaults; those of the file keep their config."""
+    known = registry.names("loggers")
+    for name in names:
+        if name not in known:
+            raise RequestError(f"--log: no logger is called {name!r}; {did_you_mean(name, known)}")
+    there = [spec.name for spec in benchmark.loggers]
+    further = [PluginSpec(name=name) for name in dict.fromkeys(names) if name not in there]
+    return benchmark.model_copy(update={"loggers": [*benchmark.loggers, *further]})
 
 
 def load_dataset(registry: Registry, spec: PluginSpec, data_dir: Path) -> Dataset:

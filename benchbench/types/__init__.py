@@ -13,19 +13,21 @@ from benchbench.types.plugins import (
     FeatureExtractor,
     Generator,
     LikelihoodModel,
+    Logger,
     Metric,
     Predictor,
     ProbabilityModel,
     Report,
 )
 from benchbench.types.status import Status
-from benchbench.types.tasks import PARENT_VARIABLE, SLOT_VARIABLE, Outcome, Progress, Task
+from benchbench.types.tasks import PARENT_VARIABLE, SLOT_VARIABLE, CellRun, Outcome, Progress, Task
 
 __all__ = [
     "PARENT_VARIABLE",
     "SLOT_VARIABLE",
     "Augmentation",
     "Budget",
+    "CellRun",
     "Checkpoint",
     "Classifier",
     "Compute",
@@ -39,6 +41,7 @@ __all__ = [
     "Generator",
     "LabelledImages",
     "LikelihoodModel",
+    "Logger",
     "Metric",
     "NoCheckpoint",
     "Outcome",

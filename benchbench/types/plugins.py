@@ -1,4 +1,4 @@
-"""The contracts: what a generator, dataset, extractor, metric, classifier, report or executor must do.
+"""The contracts: what a generator, dataset, extractor, metric, classifier, report, executor or logger must do.
 
 Each plugin class has a ``name`` (lower-case, unique within its kind) and a ``Config``, a pydantic model
 whose fields all have defaults, so that ``Plugin(Plugin.Config())`` always works.
@@ -19,7 +19,8 @@ from torch import Tensor
 from benchbench.types.comparison import Features, FeatureSets, Output
 from benchbench.types.context import FitContext, SampleContext
 from benchbench.types.images import Dataset, LabelledImages
-from benchbench.types.tasks import Outcome, Progress, Task
+from benchbench.types.status import Status
+from benchbench.types.tasks import CellRun, Outcome, Progress, Task
 
 
 class Config(BaseModel):
@@ -260,4 +261,52 @@ class Report(ABC):
 
         Returns:
             The files written.
+        """
+
+
+class Logger(ABC):
+    """Follows a cell while it runs, for people who watch: TensorBoard, MLflow, Weights & Biases, one's own.
+
+    One object follows one cell, in the cell's process. What it is told is its own to keep or change: no result depends
+    on a logger, none is in a content key, and one that raises is dropped with a warning while the cell goes on. Stages
+    that are served from the store are not told again.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[Config]] = Config
+
+    def __init__(self, config: Any = None) -> None:
+        self.config: Any = self.Config() if config is None else config
+
+    def check(self) -> None:  # noqa: B027  (most loggers need nothing)
+        """Find out, before anything is computed, whether needed packages and accounts are here.
+
+        Raises:
+            DataMissingError: Naming what is missing and the remedy.
+        """
+
+    @abstractmethod
+    def begin(self, cell: CellRun) -> None:
+        """The cell's process is ready to work."""
+
+    @abstractmethod
+    def log(self, phase: str, step: int, values: Mapping[str, float]) -> None:
+        """Numbers of a training at a step.
+
+        Args:
+            phase: What is trained: ``fit``, ``classifier synthetic``, …
+            step: Optimizer steps done in this phase.
+            values: Losses by name, and ``images_per_second`` where it is known; all finite.
+        """
+
+    def show(self, phase: str, step: int, images: Tensor) -> None:  # noqa: B027  (numbers are enough for many)
+        """Samples of what is trained, ``uint8 (n, C, H, W)`` on the CPU."""
+
+    def end(self, status: Status, numbers: Mapping[str, float]) -> None:  # noqa: B027  (likewise)
+        """The cell has ended; the last call.
+
+        Args:
+            status: How it ended.
+            numbers: What may be looked at while choosing: costs, and accuracies on validation images by arm. Test
+                images are for the report alone.
         """

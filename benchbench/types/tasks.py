@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -42,6 +42,33 @@ class Task:
 
 
 @dataclass(frozen=True)
+class CellRun:
+    """A cell that begins, as a logger is told of it.
+
+    Attributes:
+        benchmark: The benchmark's name.
+        name: The cell's name, unique in its benchmark.
+        row: The row's name in the leaderboard; ``real`` for the classifiers of real images alone.
+        generator: The generator's name; None for those classifiers.
+        seed: The cell's.
+        setting: The data setting's name.
+        config: The generator's config, with the defaults written out.
+        folder: Where a logger may leave files: ``<runs folder>/cells/<benchmark>/<cell>``; it exists.
+        runs_dir: The runs folder.
+    """
+
+    benchmark: str
+    name: str
+    row: str
+    generator: str | None
+    seed: int
+    setting: str
+    config: Mapping[str, Any]
+    folder: Path
+    runs_dir: Path
+
+
+@dataclass(frozen=True)
 class Progress:
     """Where a running cell is.
 
@@ -52,6 +79,8 @@ class Progress:
         total: Steps in this phase.
         values: The latest losses.
         rate: Steps a second, 0 where not known yet.
+        images_per_second: Training images a second, 0 where not known.
+        thumbnail: The file with the latest samples of the training; empty where there are none.
     """
 
     name: str
@@ -60,6 +89,8 @@ class Progress:
     total: int = 0
     values: Mapping[str, float] = field(default_factory=dict)
     rate: float = 0.0
+    images_per_second: float = 0.0
+    thumbnail: str = ""
 
     @staticmethod
     def of(name: str, said: object) -> Progress | None:
@@ -80,7 +111,7 @@ class Outcome:
         name: The cell's name.
         status: How it ended.
         phase: The phase it was in when it ended.
-        message: One line for the leaderboard; empty where all went well.
+        message: One line for the leaderboard, or of a cell that is ok a warning; empty where all went well.
         seconds: Wall-clock seconds of the whole process.
     """
 
