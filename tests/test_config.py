@@ -150,8 +150,8 @@ def test_overrides_are_checked_like_the_file(problems: Problems) -> None:
     assert problems(GOOD, "seeds=2", "generators[0].config={}", "budget.max_steps=10") == []
     assert problems(GOOD, "budget.max_stps=10") == ["--set: budget.max_stps: unknown key (did you mean 'max_steps'?)"]
     assert problems(GOOD, "fob.bar=1") == [
-        "--set: fob: unknown key (known: budget, compute, dataset, generators, limits, name, plugins, protocol, "
-        "published, seeds, settings)"
+        "--set: fob: unknown key (known: budget, compute, dataset, generators, limits, loggers, name, plugins, "
+        "protocol, published, seeds, settings)"
     ]
     assert problems(GOOD, "dataset.config.x=1") == ["--set: dataset.config.x: unknown key"]
     assert problems(GOOD, "generators[7].as=x") == ["--set: generators[7].as: no such place in the benchmark file"]

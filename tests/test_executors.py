@@ -44,7 +44,8 @@ def main(payload):
         raise RuntimeError("boom")
     if do == "hangs":
         time.sleep(600)
-    if do == "orphans":
+    if do == "orphans" and PREPARED:
+        time.sleep(0.5)  # until it is known that this is there
         os.kill(os.getppid(), signal.SIGKILL)
         time.sleep(600)
     (payload.parent / "outcome.json").write_text(json.dumps(dict(status="ok", phase="done", message="")))

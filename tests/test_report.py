@@ -816,7 +816,7 @@ def test_the_same_dossier_gives_the_same_bytes_and_stale_figures_go(tmp_path: Pa
     assert linked == {path for path in written if path.suffix == ".png"}, "all figures are shown, and no others"
     names = {path.relative_to(tmp_path / "figures").as_posix() for path in linked}
     assert {"leaderboard.png", "lift.png", "learning_curve.png", "settings.png", "samples/good.png"} <= names
-    assert {"fraction-0.2/leaderboard.png", "fraction-0.2/samples/_script_.png"} <= names
+    assert {"fraction-0.2/leaderboard.png", f"fraction-0.2/samples/{file_name(HOSTILE[1])}.png"} <= names
     stale = [
         tmp_path / "figures" / name
         for name in ("samples/gone.png", "fraction-0.5/lift.png", "fraction-0.5/samples/g.png")

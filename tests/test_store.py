@@ -154,7 +154,7 @@ def test_weights_digest_is_by_value(tmp_path: Path) -> None:
 def test_pickled_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(ValueError, match="allow_pickle"):
+    with pytest.raises(ValueError, match="an array of object"):
         load_array(path)
     torch.save({"f": print}, tmp_path / "x.pt")
     with pytest.raises(Exception, match=r"[Ww]eights"):

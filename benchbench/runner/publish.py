@@ -36,6 +36,7 @@ def write_reports(
     failed = []
     for name in work.registry.names("reports"):
         try:
+            out.mkdir(parents=True, exist_ok=True)
             work.registry.get("reports", name).cls().write(dossier, out)
         except Exception as error:
             log.debug("report %s failed", name, exc_info=True)
