@@ -146,13 +146,14 @@ def load(folder: str | Path, *, plugins: Sequence[str] = ()) -> FittedGenerator:
     try:
         recipe = Recipe.model_validate(said)
     except ValidationError as error:
-        fault = error.errors()[0]
-        place = ".".join(map(str, fault["loc"]))
-        raise DataError(f"{folder / DESCRIPTION}: {place}: {fault['msg']}") from error
+        raise DataError(f"{folder / DESCRIPTION}: {_first_fault(error)}") from error
     registry = load_registry(list(plugins))
     if registry.get("generators", recipe.name).digest != recipe.source:
         log.warning("%s: the plugin %s has changed since it was fitted; it may draw otherwise", folder, recipe.name)
-    generator = _made(registry, recipe)
+    try:
+        generator = _made(registry, recipe)
+    except ValidationError as error:
+        raise DataError(f"{folder / DESCRIPTION}: config: {_first_fault(error)}") from error
     try:
         from safetensors.torch import load_file
 
@@ -180,6 +181,12 @@ def _description(folder: Path) -> dict[str, Any]:
         raise DataError(f"{path}: got format {form!r}, this program reads {FORMAT}")
     found: dict[str, Any] = said
     return found
+
+
+def _first_fault(error: ValidationError) -> str:
+    """Where it is, and what it is, in one line."""
+    fault = error.errors()[0]
+    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
 
 
 def _made(registry: Registry, recipe: Recipe) -> Generator:
@@ -224,8 +231,7 @@ def fit(
     try:
         checked = registry.config_model("generators", generator).model_validate(dict(config or {}))
     except ValidationError as error:
-        fault = error.errors()[0]
-        raise RequestError(f"{generator}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
+        raise RequestError(f"{generator}: {_first_fault(error)}") from error
     if labels is None and registry.needs_labels(generator, checked):
         raise RequestError(f"{generator} does not condition on labels; say labels='per_class' or labels='pseudo_label'")
     protocol = Protocol()

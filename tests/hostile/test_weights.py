@@ -35,6 +35,14 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
+def test_a_config_that_no_generator_has_is_a_sentence(saved: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(saved, tmp_path / "cgan"))
+    text = (folder / "generator.json").read_text()
+    (folder / "generator.json").write_text(text.replace('"conv"', '"co v"'))
+    with pytest.raises(DataError, match=r"generator\.json: config: network: Input should be 'conv' or 'resnet'"):
+        bb.load(folder)
+
+
 @settings(WILD, max_examples=examples(40))
 @given(
     name=st.sampled_from(["generator.json", "weights.safetensors"]),
