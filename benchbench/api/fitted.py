@@ -192,7 +192,7 @@ def _first_fault(error: ValidationError) -> str:
 def _made(registry: Registry, recipe: Recipe) -> Generator:
     """An unfitted generator from its recipe."""
     cls = registry.get("generators", recipe.name).cls
-    config = registry.config_model("generators", recipe.name).model_validate(recipe.config)
+    config = registry.config("generators", recipe.name, recipe.config)
     spec = Protocol.model_validate({"classifier": recipe.classifier}).classifier
     return labelled(cls, config, recipe.labels, make_plugin(registry, "classifiers", spec), recipe.classifier_steps)
 
@@ -229,7 +229,7 @@ def fit(
     registry = load_registry(list(plugins))
     plugin = registry.get("generators", generator)
     try:
-        checked = registry.config_model("generators", generator).model_validate(dict(config or {}))
+        checked = registry.config("generators", generator, dict(config or {}))
     except ValidationError as error:
         raise RequestError(f"{generator}: {_first_fault(error)}") from error
     if labels is None and registry.needs_labels(generator, checked):

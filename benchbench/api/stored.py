@@ -42,7 +42,7 @@ def fitted_of(work: Workspace, cell: Cell) -> FittedGenerator:
             f"(--only {cell.row} is enough), from the same source and settings"
         )
     plugin = work.registry.get("generators", spec.name)
-    config = work.registry.config_model("generators", spec.name).model_validate(spec.config)
+    config = work.registry.config("generators", spec.name, spec.config)
     protocol = work.inputs.protocol
     generator = labelled(
         plugin.cls, config, spec.labels, work.make("classifiers", protocol.classifier), protocol.classifier_steps

@@ -98,7 +98,10 @@ def _table(seen: Watched) -> Table:
     for progress, silent in seen.running if seen.alive else ():
         word = "running" if silent < SILENT_S else f"silent for {clock(silent)}"
         shown = (progress.name, word, progress.phase, steps(progress), losses(progress))
-        images = speed(progress).removesuffix(" images/s")
-        shown += (images, clock(progress.seconds_left), place(progress.thumbnail) if progress.thumbnail else "")
+        shown += (
+            speed(progress),
+            clock(progress.seconds_left),
+            place(progress.thumbnail) if progress.thumbnail else "",
+        )
         table.add_row(*map(escape, shown))
     return table

@@ -133,6 +133,14 @@ class Registry:
         model: type[BaseModel] = getattr(self.get(kind, name).cls, "Config", Config)
         return model
 
+    def config(self, kind: str, name: str, values: object) -> BaseModel:
+        """The Config of a plugin with these values, the rest being defaults (see :meth:`get` for errors).
+
+        Raises:
+            ValidationError: If a value is wrong.
+        """
+        return self.config_model(kind, name).model_validate(values)
+
     def is_control(self, name: str) -> bool:
         """Whether a generator only calibrates the board (see :meth:`get` for errors)."""
         return bool(self.get("generators", name).cls.role == "control")

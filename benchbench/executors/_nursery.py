@@ -1,10 +1,10 @@
 """A process that has imported what tasks need and forks one for each: importing torch takes seconds of every one.
 
 ``python -m benchbench.executors._nursery MODULE FOLDER FD`` talks JSON lines over the socket ``FD``. It says ``ready``
-once it has imported ``MODULE`` and called its ``prepare()``; is told ``payload``, ``log`` and ``env`` of a task;
-answers with the process id; and says ``pid`` and ``status`` (a return code as of :mod:`subprocess`) when that has
-ended. It ends when the other side hangs up. ``FOLDER`` only stands in the command line, for people who look at a list
-of processes.
+once it has imported ``MODULE`` and called its ``prepare()``; is told ``payload`` and ``log`` of a task, and ``env``,
+what its environment has beyond this process's; answers with the process id; and says ``pid`` and ``status`` (a return
+code as of :mod:`subprocess`) when that has ended. It ends when the other side hangs up. ``FOLDER`` only stands in the
+command line, for people who look at a list of processes.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def main(name: str, line: socket.socket) -> None:
     try:
         module = importlib.import_module(name)
         module.prepare()
-    except BaseException as error:  # the tasks' own processes will say it in their logs
-        _say(line, ready=False, why=f"{type(error).__name__}: {error}")
+    except BaseException:  # the tasks' own processes will say it in their logs
+        _say(line, ready=False)
         return
     # A lock that another thread holds at the moment of a fork stays locked in the copy for ever.
     alone = len(list(THREADS.iterdir())) == 1
-    _say(line, ready=alone, why="" if alone else "a plugin or a library has started threads")
+    _say(line, ready=alone)
     if alone:
         gc.freeze()  # what is here stays: collections in the copies need not touch, and so copy, all its pages
         _serve(module, line)
@@ -88,14 +88,11 @@ def _fork() -> int:
         os.setsid()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    else:
-        os.close(tells)
-        os.read(waits, 1)
-        os.close(waits)
-        return pid
-    os.close(waits)
     os.close(tells)
-    return 0
+    if pid != 0:
+        os.read(waits, 1)  # ends when the copy has closed its end, too
+    os.close(waits)
+    return pid
 
 
 def _become(order: dict[str, Any]) -> None:

@@ -23,7 +23,6 @@ class Process(Protocol):
     """What is common to both, as of :class:`subprocess.Popen`."""
 
     pid: int
-    returncode: int | None
 
     def poll(self) -> int | None:
         """The return code, or None while it runs."""
@@ -59,14 +58,14 @@ class Copy:
 
     def __init__(self, pid: int, nursery: Nursery) -> None:
         self.pid = pid
-        self.returncode: int | None = None
+        self._code: int | None = None
         self._nursery = nursery
 
     def poll(self) -> int | None:
         """The return code, or None while it runs."""
-        if self.returncode is None:
-            self.returncode = self._nursery.status_of(self.pid)
-        return self.returncode
+        if self._code is None:
+            self._code = self._nursery.status_of(self.pid)
+        return self._code
 
     def wait(self, timeout: float | None = None) -> int:
         """The return code, once there is one."""
@@ -88,8 +87,6 @@ class Nursery:
     """
 
     def __init__(self, module: str, env: Mapping[str, str], folder: Path) -> None:
-        self.module = module
-        self.env = dict(env)
         self._line, theirs = socket.socketpair()
         with theirs:
             words = ["-m", "benchbench.executors._nursery", module, str(folder), str(theirs.fileno())]
@@ -111,9 +108,8 @@ class Nursery:
             raise
 
     def copy(self, task: Task, env: Mapping[str, str]) -> Process | None:
-        """A process for a task, or None where this nursery can bring forth no more."""
-        log = task.folder / "log.txt"
-        order = {"payload": str(task.payload), "log": str(log), "env": {**task.env, **env}}
+        """A process for a task whose environment is that of this nursery and ``env``; None where it makes no more."""
+        order = {"payload": str(task.payload), "log": str(task.folder / "log.txt"), "env": dict(env)}
         try:
             self._line.sendall(json.dumps(order).encode() + b"\n")
         except OSError:

@@ -104,8 +104,9 @@ def _start(task: Task, slot: int, starts: _Starts) -> _Running:
 def _look(one: _Running, on_progress: Callable[[Progress], None]) -> Outcome | None:
     """The outcome, if the process has ended or its time is up."""
     now = time.monotonic()
-    if one.process.poll() is not None:
-        return _outcome(one, now - one.began)
+    code = one.process.poll()
+    if code is not None:
+        return _outcome(one, code, now - one.began)
     if one.task.timeout_s is not None and now - one.began > one.task.timeout_s:
         _kill_all([one])
         message = (
@@ -128,7 +129,7 @@ def _cut(one: _Running) -> None:
         os.write(one.log.fileno(), CUT)
 
 
-def _outcome(one: _Running, seconds: float) -> Outcome:
+def _outcome(one: _Running, code: int, seconds: float) -> Outcome:
     """What the process wrote, or what its silence means."""
     _signal(one, signal.SIGKILL)  # whatever it left running
     _cut(one)
@@ -136,7 +137,7 @@ def _outcome(one: _Running, seconds: float) -> Outcome:
     said = Outcome.of(one.task.name, read_json(one.task.folder / "outcome.json"))
     if said is not None:
         return replace(said, seconds=seconds)
-    return Outcome(one.task.name, Status.FAILED, _phase(one.task), _end_of(one.process.returncode or 0), seconds)
+    return Outcome(one.task.name, Status.FAILED, _phase(one.task), _end_of(code), seconds)
 
 
 def _end_of(code: int) -> str:

@@ -106,7 +106,7 @@ class StageInputs:
         return self._plugin(kind, spec.name, json.dumps(spec.config))
 
     def _plugin_of(self, kind: str, name: str, config: str) -> Inputs:
-        checked = self.registry.config_model(kind, name).model_validate(json.loads(config))
+        checked = self.registry.config(kind, name, json.loads(config))
         source = self.registry.get(kind, name).digest
         return {"name": name, "source": source, "config": checked.model_dump(mode="json")}
 

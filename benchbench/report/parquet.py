@@ -6,13 +6,12 @@ import importlib.util
 import io
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from benchbench.hookspecs import hookimpl
 from benchbench.leaderboard import Dossier
 from benchbench.report._frame import results_frame
-from benchbench.report.results import head
+from benchbench.report.results import head, records
 from benchbench.store.files import write_atomic
 from benchbench.types import Report
 
@@ -34,9 +33,10 @@ class Parquet(Report):
             path.unlink(missing_ok=True)  # one of another state of the store would lie beside the new results.json
             log.warning("results.parquet is left out: pyarrow is not installed; pip install 'benchbench[parquet]'")
             return []
-        rows = (asdict(record) for board in dossier.boards for record in board.records)
         buffer = io.BytesIO()
-        results_frame(rows, head(dossier)).to_parquet(buffer, engine="pyarrow", compression="zstd", index=False)
+        results_frame(records(dossier), head(dossier)).to_parquet(
+            buffer, engine="pyarrow", compression="zstd", index=False
+        )
         write_atomic(path, buffer.getvalue())
         return [path]
 

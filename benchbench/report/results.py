@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,9 +28,8 @@ class Results(Report):
 
     def write(self, dossier: Dossier, folder: Path) -> list[Path]:
         """Write ``results.json`` and ``leaderboard.csv``."""
-        records = (asdict(record) for board in dossier.boards for record in board.records)
         published = {"published": map(reproduction_line, dossier.reproductions)} if dossier.reproductions else {}
-        write_atomic(folder / "results.json", json_lines(head(dossier), **published, rows=records))
+        write_atomic(folder / "results.json", json_lines(head(dossier), **published, rows=records(dossier)))
         write_atomic(folder / "leaderboard.csv", leaderboard_frame(dossier.boards).to_csv(index=False).encode())
         return [folder / "results.json", folder / "leaderboard.csv"]
 
@@ -46,6 +45,11 @@ def head(dossier: Dossier) -> dict[str, Any]:
             for board in dossier.boards
         ],
     }
+
+
+def records(dossier: Dossier) -> Iterator[dict[str, Any]]:
+    """The rows: every number of every board."""
+    return (asdict(record) for board in dossier.boards for record in board.records)
 
 
 def leaderboard_frame(boards: Sequence[Board]) -> pd.DataFrame:

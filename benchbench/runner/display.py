@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
@@ -75,15 +75,16 @@ def steps(progress: Progress) -> str:
 
 
 def speed(progress: Progress) -> str:
-    """``1,234 images/s``; empty where not known."""
-    return f"{progress.images_per_second:,.0f} images/s" if progress.images_per_second else ""
+    """Images a second, ``1,234``; empty where not known."""
+    return f"{progress.images_per_second:,.0f}" if progress.images_per_second else ""
 
 
 def told(progress: Progress) -> str:
     """Where a cell is, in a line."""
     left = f"{clock(progress.seconds_left)} left" if progress.seconds_left else ""
     at = f"step {steps(progress)}" if progress.total else ""
-    return "  ".join(filter(None, (progress.phase, at, losses(progress), speed(progress), left)))
+    pace = f"{speed(progress)} images/s" if progress.images_per_second else ""
+    return "  ".join(filter(None, (progress.phase, at, losses(progress), pace, left)))
 
 
 def ending(outcome: Outcome) -> str:
@@ -221,9 +222,5 @@ class LiveDisplay:
 
     def _cell(self, branch: Tree, progress: Progress) -> None:
         leaf = branch.add(Text(f"{progress.name.removeprefix(self.rows[progress.name]).lstrip('-')}  {told(progress)}"))
-        for line in self._about(progress):
-            leaf.add(Text(line, style="dim"))
-
-    def _about(self, progress: Progress) -> Iterator[str]:
         if progress.thumbnail:
-            yield f"samples in {place(progress.thumbnail)}"
+            leaf.add(Text(f"samples in {place(progress.thumbnail)}", style="dim"))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from torch import Tensor
 
+from benchbench.text import printable
 from benchbench.types import CellRun, Logger, Status
 
 log = logging.getLogger(__name__)
@@ -31,13 +33,7 @@ class Followers:
             cell: What they follow.
         """
         for name, make in loggers.items():
-
-            def start(name: str = name, make: Callable[[], Logger] = make) -> None:
-                logger = make()
-                logger.begin(cell)
-                self._following[name] = logger
-
-            self._try(name, start)
+            self._try(name, partial(self._start, name, make, cell))
 
     def log(self, phase: str, step: int, values: Mapping[str, float]) -> None:
         """Numbers of a training at a step."""
@@ -52,19 +48,20 @@ class Followers:
         self._each(lambda logger: logger.end(status, dict(numbers)))
         self._following.clear()
 
-    def __bool__(self) -> bool:
-        """Whether anyone follows."""
-        return bool(self._following)
+    def _start(self, name: str, make: Callable[[], Logger], cell: CellRun) -> None:
+        logger = make()
+        logger.begin(cell)
+        self._following[name] = logger
 
     def _each(self, tell: Callable[[Logger], None]) -> None:
         for name, logger in list(self._following.items()):
-            self._try(name, lambda logger=logger: tell(logger))  # type: ignore[misc]
+            self._try(name, partial(tell, logger))
 
     def _try(self, name: str, do: Callable[[], None]) -> None:
         try:
             do()
         except (Exception, SystemExit) as error:
             self._following.pop(name, None)
-            text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            text = printable(f"{type(error).__name__}: {error}")[:300]
             self.warnings.append(f"logger {name} was dropped: {text}")
             log.warning("%s; the cell goes on without it", self.warnings[-1], exc_info=True)

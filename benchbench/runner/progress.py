@@ -9,11 +9,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from benchbench.runner.followers import Followers
 from benchbench.store.files import write_atomic, write_json
+from benchbench.training import to_uint8
 
 # Often enough to watch, seldom enough to cost nothing.
 INTERVAL_S = 0.5
@@ -69,7 +69,7 @@ class ProgressFile:
     def show(self, step: int, images: Tensor) -> None:
         """Samples of what is trained; in the form that :class:`FitContext.show` has."""
         pixels = images[:SHOWN].detach().float().cpu()
-        seen = ((pixels.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        seen = to_uint8(pixels.nan_to_num(nan=-1.0).clamp(-1, 1))  # a training that goes wrong is shown, too
         self.followers.show(self.phase, step, seen)
         path = self.path.with_name(THUMBNAIL)
         with contextlib.suppress(OSError):

@@ -114,7 +114,7 @@ def resolved(work: Workspace) -> dict[str, Any]:
     for kind, specs in (("generators", benchmark["generators"]), *((k, protocol[k]) for k in ("features", "metrics"))):
         named += [(kind, spec) for spec in specs]
     for kind, spec in named:
-        config = work.registry.config_model(kind, spec["name"]).model_validate(spec["config"])
+        config = work.registry.config(kind, spec["name"], spec["config"])
         spec["config"] = config.model_dump(mode="json")
     return benchmark
 

@@ -78,7 +78,7 @@ class Stages:
 
     def _images_a_step(self, kind: str, spec: PluginSpec) -> int:
         """Training images that a step takes, where the config says so, as those of all shipped plugins do."""
-        config = self.work.registry.config_model(kind, spec.name).model_validate(spec.config)
+        config = self.work.registry.config(kind, spec.name, spec.config)
         size = getattr(config, "batch_size", 0)
         return size if isinstance(size, int) else 0
 
@@ -105,7 +105,7 @@ class Stages:
         spec = self.cell.spec
         assert spec is not None
         cls = self.work.registry.get("generators", spec.name).cls
-        config = self.work.registry.config_model("generators", spec.name).model_validate(spec.config)
+        config = self.work.registry.config("generators", spec.name, spec.config)
         return labelled(cls, config, spec.labels, self._classifier(), self.inputs.protocol.classifier_steps)
 
     def fit(self) -> Entry:

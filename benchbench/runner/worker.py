@@ -112,8 +112,7 @@ def _follow(stages: Stages, followers: Followers, folder: Path) -> None:
     work, cell = stages.work, stages.cell
     config: dict[str, Any] = {}
     if cell.spec is not None:
-        model = work.registry.config_model("generators", cell.spec.name)
-        config = model.model_validate(cell.spec.config).model_dump(mode="json")
+        config = work.registry.config("generators", cell.spec.name, cell.spec.config).model_dump(mode="json")
     run = CellRun(
         benchmark=work.benchmark.name,
         name=cell.name,

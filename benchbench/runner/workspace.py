@@ -54,7 +54,7 @@ class Workspace:
 def make_plugin(registry: Registry, kind: str, spec: PluginSpec) -> Any:
     """A fresh plugin object from its name and config."""
     plugin = registry.get(kind, spec.name)
-    config = registry.config_model(kind, spec.name).model_validate(spec.config)
+    config = registry.config(kind, spec.name, spec.config)
     try:
         return plugin.cls(config)
     except Exception as error:

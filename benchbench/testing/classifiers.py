@@ -19,7 +19,7 @@ from benchbench.testing.observing import (
     global_seed,
     same,
 )
-from benchbench.testing.rule import expect, through_disk
+from benchbench.testing.rule import expect, expect_untouched, through_disk
 from benchbench.testing.rule import rule as rule_of
 from benchbench.testing.trial import CPU, Trial
 from benchbench.types import Classifier, FitContext, LabelledImages, Predictor
@@ -169,9 +169,7 @@ def augments(trial: ClassifierTrial) -> str:
 @rule("leaves its training images alone", "clone before changing in place; bb.to_float makes a copy")
 def training_data(trial: ClassifierTrial) -> str:
     """Pixels and labels are the same after ``train``."""
-    given, pristine = trial.run.data, trial.data
-    changed = [name for name in ("images", "labels") if not same(getattr(given, name), getattr(pristine, name))]
-    expect(not changed, f"{' and '.join(changed)} were changed")
+    expect_untouched(trial.run.data, trial.data)
     return "unchanged"
 
 

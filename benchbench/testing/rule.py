@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from benchbench.testing.observing import BrokenRuleError
+from benchbench.testing.observing import BrokenRuleError, same
+from benchbench.types import LabelledImages
 
 Check = TypeVar("Check", bound=Callable[[Any], str])
 
@@ -58,6 +59,12 @@ def expect_equal(one: Tensor, two: Tensor, what: str) -> None:
     differing = torch.nonzero((one != two).flatten(1).any(dim=1)).flatten().tolist()
     if differing:
         raise BrokenRuleError(f"{what}: {len(differing)} of {len(one)} samples differ, the first at {differing[0]}")
+
+
+def expect_untouched(given: LabelledImages, pristine: LabelledImages) -> None:
+    """Raise ``BrokenRuleError`` unless pixels and labels that a plugin was handed are still as they were."""
+    changed = [name for name in ("images", "labels") if not same(getattr(given, name), getattr(pristine, name))]
+    expect(not changed, f"{' and '.join(changed)} were changed")
 
 
 def through_disk(state: Any) -> Any:
