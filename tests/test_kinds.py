@@ -38,15 +38,8 @@ def example(name: str, cls: str) -> type:
 MeanShift, Linear, Pca = example("mean_shift", "MeanShift"), example("linear", "Linear"), example("pca", "Pca")
 
 
-DRAWS = "Domain builds its network without torch.random.fork_rng; mending that changes its content key, so it waits"
-
-
 @pytest.mark.parametrize(
-    "cls",
-    [
-        *(pytest.param(cls, id=cls.name) for cls in (*METRICS, MeanShift, CnnSmall, Linear, Pca, Digits)),
-        pytest.param(Domain, id="domain", marks=pytest.mark.xfail(reason=DRAWS, strict=True)),
-    ],
+    "cls", [pytest.param(cls, id=cls.name) for cls in (*METRICS, MeanShift, CnnSmall, Linear, Domain, Pca, Digits)]
 )
 def test_plugins_that_ship_conform(cls: type) -> None:
     findings = conformance(cls)

@@ -88,7 +88,8 @@ class Domain(FeatureExtractor):
 
     def _build(self, shape: tuple[int, int, int], num_classes: int) -> torch.nn.Module:
         self._shape, self._num_classes = shape, num_classes
-        return SmallCnn(shape, num_classes, self.config.width, self.config.features)
+        with torch.random.fork_rng(devices=[]):  # layers draw default weights from the global state
+            return SmallCnn(shape, num_classes, self.config.width, self.config.features)
 
 
 @hookimpl
