@@ -16,6 +16,7 @@ from benchbench.types import (
     Budget,
     Checkpoint,
     Classifier,
+    FiniteSet,
     FitContext,
     Generator,
     LabelledImages,
@@ -198,10 +199,7 @@ class PseudoLabel(Generator):
     def fit(self, train: LabelledImages, ctx: FitContext) -> Mapping[str, float] | None:
         """Fit the model on all images, and the labeller on the same ones."""
         facts = self.model.fit(train, ctx)
-        seed = derive_seed(ctx.seed, "labeller")
-        generator = torch_generator(seed, "fit", device=ctx.device)
-        part = FitContext(seed, ctx.device, generator, log=ctx.log, note=ctx.note, compute=ctx.compute)
-        self.labeller = self.classifier.train(train, self.steps, part)
+        self.labeller = _train_labeller(self.classifier, train, self.steps, ctx)
         self._labeller_state = self.labeller.state_dict()
         return facts
 
@@ -249,6 +247,55 @@ class PseudoLabel(Generator):
         self._labeller_state, self.labeller = state["labeller"], None
 
 
+def _train_labeller(classifier: Classifier, train: LabelledImages, steps: int, ctx: FitContext) -> Predictor:
+    """A classifier of the same real images that the generator was fitted on, from a seed of its own."""
+    seed = derive_seed(ctx.seed, "labeller")
+    generator = torch_generator(seed, "fit", device=ctx.device)
+    part = FitContext(seed, ctx.device, generator, log=ctx.log, note=ctx.note, compute=ctx.compute)
+    return classifier.train(train, steps, part)
+
+
+class LabelledOnce(Generator):
+    """A finite set of images without labels: each is labelled once, by a classifier trained on the real images.
+
+    As with :class:`PseudoLabel` there is no confidence threshold.
+
+    Args:
+        make: The generator's class, a :class:`benchbench.types.FiniteSet`.
+        config: Its config.
+        classifier: The labeller.
+        steps: Optimizer steps of the labeller.
+    """
+
+    name = "pseudo_label"
+
+    def __init__(self, make: type[Generator], config: Any, classifier: Classifier, steps: int) -> None:
+        super().__init__(config)
+        self.model = make(config)
+        self.classifier = classifier
+        self.steps = steps
+
+    def fit(self, train: LabelledImages, ctx: FitContext) -> Mapping[str, float] | None:
+        """Make the set ready, then label all of it."""
+        facts = self.model.fit(train, ctx)
+        assert isinstance(self.model, FiniteSet)
+        labeller = _train_labeller(self.classifier, train, self.steps, ctx)
+        self.model.assign(labeller.predict(self.model.all_images()).argmax(dim=1))
+        return facts
+
+    def sample(self, labels: Tensor, ctx: SampleContext) -> Tensor:
+        """As the set samples, once its images have labels."""
+        return self.model.sample(labels, ctx)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The set's, labels included."""
+        return self.model.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """The set again."""
+        self.model.load_state_dict(state)
+
+
 def labelled(
     cls: type[Generator], config: Any, labels: str | None, classifier: Classifier, classifier_steps: int
 ) -> Generator:
@@ -263,6 +310,8 @@ def labelled(
     """
     if labels == "per_class":
         return PerClass(cls, config)
+    if labels == "pseudo_label" and issubclass(cls, FiniteSet):
+        return LabelledOnce(cls, config, classifier, classifier_steps)
     if labels == "pseudo_label":
         return PseudoLabel(cls, config, classifier, classifier_steps)
     return cls(config)

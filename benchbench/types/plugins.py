@@ -114,6 +114,22 @@ class LikelihoodModel(Protocol):
         ...
 
 
+@runtime_checkable
+class FiniteSet(Protocol):
+    """A generator that has all its images from the start, and gives each of them once.
+
+    Under ``pseudo_label`` they are labelled once, instead of candidates being drawn until every class is filled.
+    """
+
+    def all_images(self) -> Tensor:
+        """Every image, ``uint8 (N, C, H, W)`` on the CPU; after ``fit``."""
+        ...
+
+    def assign(self, labels: Tensor) -> None:
+        """The images' labels from now on, ``int64 (N,)``."""
+        ...
+
+
 class DatasetSource(ABC):
     """Where a dataset comes from."""
 
