@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from benchbench.api.fitted import FittedGenerator, fit, load
     from benchbench.api.frames import load_results
     from benchbench.api.running import run
+    from benchbench.api.scored import score
+    from benchbench.datasets.samples import Samples, read_samples
     from benchbench.errors import CollapsedError, DataError, DataMissingError, DivergedError, UnsupportedDataError
     from benchbench.hookspecs import hookimpl
     from benchbench.networks import (
@@ -80,6 +82,8 @@ _HOMES = {
     "benchbench.api.fitted": "FittedGenerator fit load",
     "benchbench.api.frames": "load_results",
     "benchbench.api.running": "run",
+    "benchbench.api.scored": "score",
+    "benchbench.datasets.samples": "Samples read_samples",
     "benchbench.errors": "CollapsedError DataError DataMissingError DivergedError UnsupportedDataError",
     "benchbench.hookspecs": "hookimpl",
     "benchbench.networks": (
@@ -141,6 +145,7 @@ __all__ = [
     "ResidualCritic",
     "ResidualDecoder",
     "SampleContext",
+    "Samples",
     "SmallCnn",
     "Status",
     "Task",
@@ -158,8 +163,10 @@ __all__ = [
     "load_results",
     "numpy_generator",
     "place",
+    "read_samples",
     "run",
     "sample_in_blocks",
+    "score",
     "size_ladder",
     "to_float",
     "to_uint8",

@@ -11,6 +11,7 @@ import typer
 from benchbench.commands.augment import augment
 from benchbench.commands.check import check
 from benchbench.commands.compare import compare
+from benchbench.commands.ending import finish, print_boards
 from benchbench.commands.new import new
 from benchbench.commands.options import (
     HERE_DATA,
@@ -32,16 +33,13 @@ from benchbench.commands.options import (
 )
 from benchbench.commands.publish import publish
 from benchbench.commands.sample import export, sample
+from benchbench.commands.score import score
 from benchbench.commands.status import status
 from benchbench.errors import BenchbenchError, BenchmarkFileError, RequestError
 from benchbench.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.console import Console
-
-    from benchbench.leaderboard import Board
+    from benchbench.runner.run import Finished
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -84,8 +82,9 @@ def run(
         raise RequestError("run: got --verbose and --quiet, expected one of them")
     work = open_work(benchmark, setting, seeds, plugin, device, data_dir, runs_dir, log)
     console = Console()
-    try:
-        done = run_benchmark(
+
+    def compute() -> Finished:
+        return run_benchmark(
             work,
             console,
             out / work.benchmark.name,
@@ -96,30 +95,8 @@ def run(
             command=command_line(benchmark, setting, seeds, plugin, only),
             verbosity=Verbosity(verbose - quiet),
         )
-    except KeyboardInterrupt:
-        typer.echo("benchbench: interrupted; what was finished is kept, the same command goes on from there", err=True)
-        raise typer.Exit(130) from None
-    if not quiet:
-        _print_boards(console, done.boards)
-        counts = f"{done.computed} cells computed, {done.served} served from {runs_dir}"
-        where = f"report: {done.folder / 'leaderboard.md'}"
-        console.print(f"{counts}; {where}", markup=False, highlight=False, soft_wrap=True)
-    if done.failures:
-        for failure in done.failures:
-            console.print(
-                f"{failure.name}: {failure.status} in {failure.phase}: {failure.message}", markup=False, soft_wrap=True
-            )
-        logs = runs_dir / "cells" / work.benchmark.name
-        console.print(
-            f"logs: {logs}/<cell>/log.txt; --retry-failed runs them again",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
-    for fault in done.faults:
-        typer.secho(f"benchbench: {fault}; all results are kept", err=True, fg="red")
-    if done.failures or done.faults:
-        raise typer.Exit(1)
+
+    finish(console, compute, work.benchmark.name, runs_dir, quiet)
 
 
 @app.command()
@@ -178,7 +155,7 @@ def report(
     check_writable(folder, "--out")
     done = report_benchmark(work, folder, command=command)
     console = Console()
-    _print_boards(console, done.boards)
+    print_boards(console, done.boards)
     console.print(f"report: {done.folder / 'leaderboard.md'}", markup=False, highlight=False, soft_wrap=True)
     for fault in done.faults:
         typer.secho(f"benchbench: {fault}", err=True, fg="red")
@@ -229,18 +206,12 @@ app.command()(compare)
 app.command()(export)
 app.command()(new)
 app.command()(publish)
+app.command()(score)
 app.command()(status)
 
 
 def _about(cls: type) -> str:
     return (cls.__doc__ or "").strip().partition("\n")[0]
-
-
-def _print_boards(console: Console, boards: Sequence[Board]) -> None:
-    from benchbench.runner.board_view import print_board
-
-    for board in boards:
-        print_board(console, board)
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from benchbench.runner.stages import Stages
 from benchbench.runner.workspace import Workspace
 from benchbench.seeding import derive_seed
 from benchbench.store.files import write_atomic
-from benchbench.types import LabelledImages
+from benchbench.types import FiniteSet, LabelledImages
 
 Array = npt.NDArray[np.float64]
 # Images that were refused are drawn anew so many times; then the folder has fewer.
@@ -194,6 +194,9 @@ def _draws(work: Workspace, cell: Cell, stages: Stages, judge: _Judge, ratio: fl
     """The mixed arm's own samples, then as many draws as it takes to replace the refused ones."""
     portion = judge.of(stages.plan.filling(stages.samples, ratio), 0)
     yield portion
+    assert cell.spec is not None
+    if issubclass(work.registry.get("generators", cell.spec.name).cls, FiniteSet):
+        return  # another draw gives the same images
     missing = portion.images.labels[torch.from_numpy(~portion.taken)]
     fitted = None
     for draw in range(1, ROUNDS + 1):

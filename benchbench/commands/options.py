@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,7 +45,7 @@ def open_work(
     """Check the benchmark file and its plugins, and load the dataset; nothing is computed."""
     from benchbench.runner.workspace import open_workspace
 
-    os.environ["BENCHBENCH_DATA_DIR"] = str(data_dir.absolute())  # for plugins that look for weights there
+    tell_plugins(data_dir)
     overrides = [*settings, *([f"seeds={seeds}"] if seeds else [])]
     return open_workspace(
         benchmark,
@@ -57,16 +58,26 @@ def open_work(
     )
 
 
+def tell_plugins(data_dir: Path) -> None:
+    """For plugins that look for weights and samples there, in this process and in those of the cells."""
+    os.environ["BENCHBENCH_DATA_DIR"] = str(data_dir.absolute())
+
+
 def command_line(benchmark: Path, settings: list[str], seeds: int | None, plugins: list[str], only: list[str]) -> str:
     """The command that reproduces a report, without what has no influence on its numbers."""
-    words = ["benchbench", "run", _shown(str(benchmark))]
-    for option, values in (("--only", only), ("--plugin", plugins), ("--set", settings)):
-        words += [word for value in values for word in (option, _shown(value))]
-    words += ["--seeds", str(seeds)] if seeds else []
+    words = ["benchbench", "run", shown(str(benchmark))]
+    words += options({"--only": only, "--plugin": plugins, "--set": settings, "--seeds": [seeds] if seeds else []})
     return shlex.join(words)
 
 
-def _shown(word: str) -> str:
+def options(given: Mapping[str, Sequence[object]]) -> Iterator[str]:
+    """The words of options that may be repeated, as they may be published."""
+    for option, values in given.items():
+        for value in values:
+            yield from (option, shown(str(value)))
+
+
+def shown(word: str) -> str:
     """A path below the current folder relative to it, any other absolute one by its name: reports are published."""
     path = Path(word)
     if not path.is_absolute():

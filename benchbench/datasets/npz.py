@@ -72,6 +72,39 @@ class Npz(DatasetSource):
         return carved(self.name, {split: split_of(split) for split in keys}, self.config)
 
 
+def has_labels(path: Path) -> bool:
+    """Whether a file that is not divided has labels beside its images (see :func:`read_arrays`)."""
+    with _opened(path) as archive:
+        held = _held(archive)
+    return _whole(held)[1] in held
+
+
+def read_arrays(path: Path, labelled: bool) -> LabelledImages:
+    """All images of a file that is not divided, as models' samples are handed on.
+
+    Args:
+        path: The file; its arrays are called as :class:`Npz` says.
+        labelled: Whether it must have labels. If not, all images are of one class, ``unlabelled``.
+
+    Raises:
+        DataError: If it is no npz file, holds objects, or its arrays are of another form.
+    """
+    arrays = _read(path)
+    of_images, of_labels = _whole(arrays)
+    for key in (of_images, of_labels) if labelled else (of_images,):
+        if key not in arrays:
+            raise _no_such_array(path, key, arrays)
+    if labelled:
+        return _splits(arrays, {"all": (of_images, of_labels)}, path)["all"]
+    images = _images(arrays[of_images], f"{path}: {of_images}")
+    return LabelledImages(images, torch.zeros(len(images), dtype=torch.int64), ("unlabelled",))
+
+
+def _whole(held: Collection[str]) -> tuple[str, str]:
+    """The names of images and labels that are not divided."""
+    return ("images", "labels") if "images" in held else ("arr_0", "arr_1")
+
+
 def _opened(path: Path) -> zipfile.ZipFile:
     return open_zip(path, "dataset 'npz'", EXPECTED, LARGEST, LARGEST)
 
@@ -122,14 +155,18 @@ def _keys(held: Collection[str], path: Path) -> dict[str, tuple[str, str]]:
     named = {split: (f"{split}_images", f"{split}_labels") for split in SPLITS}
     found = {split: keys for split, keys in named.items() if any(key in held for key in keys)}
     if not found:
-        found = {"train": ("images", "labels") if "images" in held else ("arr_0", "arr_1")}
+        found = {"train": _whole(held)}
     elif not {"train", "test"} <= found.keys():
         raise DataError(f"{path}: has {', '.join(found)} images, expected train_images and test_images at least")
     for key in (key for keys in found.values() for key in keys):
         if key not in held:
-            listed = ", ".join(sorted(held)) or "nothing"
-            raise DataError(f"{path}: has no array {key!r}; it has {listed}; expected 'images' and 'labels'")
+            raise _no_such_array(path, key, held)
     return found
+
+
+def _no_such_array(path: Path, key: str, held: Collection[str]) -> DataError:
+    listed = ", ".join(sorted(held)) or "nothing"
+    return DataError(f"{path}: has no array {key!r}; it has {listed}; expected 'images' and 'labels'")
 
 
 def _images(array: npt.NDArray[Any], who: str) -> torch.Tensor:

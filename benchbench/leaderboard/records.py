@@ -65,6 +65,7 @@ class RowInfo:
         role: ``generator``, ``control`` or ``baseline``.
         labels: ``own``, ``per_class``, ``pseudo_label``, or empty for the baseline.
         generator_data: What the generator was shown: ``labelled``, ``unlabelled`` or ``full``.
+        given: Whether its images were made elsewhere: nothing was fitted here.
         expected: Where a control must come out for the board to be trusted.
         failures: Cells of the row that did not end ok.
         waiting: Cells of the row that have not been run yet.
@@ -78,6 +79,7 @@ class RowInfo:
     failures: tuple[Outcome, ...] = ()
     waiting: int = 0
     generator_data: str = "labelled"
+    given: bool = False
 
     @property
     def track(self) -> Literal["strict", "transfer"]:

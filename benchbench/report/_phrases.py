@@ -113,6 +113,20 @@ def dagger_note(dossier: Dossier, columns: Sequence[Column]) -> str:
     return f"{TOO_FEW} {who} is below 2d: such a Fréchet distance is mostly bias."
 
 
+def given_note(board: Board) -> str:
+    """Which rows are images that were made elsewhere, and what follows from it; empty where there are none."""
+    names = [escape(row.info.name) for row in board.rows if row.info.given]
+    if not names:
+        return ""
+    guessed = any(row.info.given and row.info.labels == "pseudo_label" for row in board.rows)
+    labels = " `pseudo_label`: they came without labels, and a classifier of the real images gave them some."
+    return (
+        f"Images made elsewhere, not fitted here: {', '.join(names)}. Every seed has the same ones in another order, "
+        "so the intervals hold no variation of training; what they cost, and which images their models have seen, is "
+        f"not known here.{labels if guessed else ''}"
+    )
+
+
 def censored(board: Board) -> bool:
     """Whether some worth of the leaderboard lies beyond an end of the learning curve."""
     found = [row.worth_alone for row in board.rows if row.worth_alone is not None]

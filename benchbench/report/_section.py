@@ -39,6 +39,7 @@ class Section:
         copies: Which generators copy training images.
         dagger: What the mark at the leaderboard's Fréchet distances means.
         metrics_dagger: The same of all metrics.
+        given: Which rows are images made elsewhere, and what follows from it.
         ranked: Whether there are ranks: of one seed there are none.
     """
 
@@ -64,6 +65,7 @@ class Section:
     pairs: str
     dagger: str
     metrics_dagger: str
+    given: str
     ranked: bool
 
 
@@ -104,6 +106,7 @@ def section(dossier: Dossier, board: Board, figures: Collection[str]) -> Section
         pairs=tables.pairs_table(board),
         dagger=phrases.dagger_note(dossier, board.headline),
         metrics_dagger=phrases.dagger_note(dossier, board.metrics),
+        given=phrases.given_note(board),
         ranked=len(board.seeds) > 1,
     )
 

@@ -15,7 +15,7 @@ from benchbench.leaderboard import Board, Column, Record, RowInfo, Rules, Settin
 from benchbench.leaderboard.worth import LearningCurve
 from benchbench.plan import Cell, CellState, Result, Setting, all_settings
 from benchbench.runner.workspace import Workspace
-from benchbench.types import Outcome, Output, Status
+from benchbench.types import FiniteSet, Outcome, Output, Status
 
 # An absolute path's folders, up to its last part.
 FOLDERS = re.compile(r"(?<![\w.~])/(?:[^\s/'\":,;]+/)+")
@@ -150,8 +150,8 @@ def _infos(work: Workspace, states: Sequence[CellState]) -> list[RowInfo]:
             continue
         cls = work.registry.get("generators", cell.spec.name).cls
         labels = cell.spec.labels or "own"
-        shown = cell.spec.generator_data
-        infos.append(RowInfo(row, cell.spec.name, cls.role, labels, cls.expected, lost, waiting[row], shown))
+        shown, given = cell.spec.generator_data, _is_given(work, cell)
+        infos.append(RowInfo(row, cell.spec.name, cls.role, labels, cls.expected, lost, waiting[row], shown, given))
     return infos
 
 
@@ -170,6 +170,8 @@ def _of_result(
     work: Workspace, cell: Cell, result: Result, meta: Mapping[str, Any], base: Mapping[str, Any]
 ) -> Iterator[Record]:
     """The records of one stored result."""
+    if result.stage in ("fit", "sample") and _is_given(work, cell):
+        return  # reading files is no cost of the model that made the images
     if result.stage == "fit":
         yield Record(**base, metric="fit_seconds", value=meta["seconds"], higher_is_better=False)
         yield Record(**base, metric="peak_memory_bytes", value=meta["peak_memory_bytes"], higher_is_better=False)
@@ -234,6 +236,10 @@ def _arm_records(
 
 def _is_control(work: Workspace, cell: Cell) -> bool:
     return cell.spec is not None and work.registry.is_control(cell.spec.name)
+
+
+def _is_given(work: Workspace, cell: Cell) -> bool:
+    return cell.spec is not None and issubclass(work.registry.get("generators", cell.spec.name).cls, FiniteSet)
 
 
 def train_images(work: Workspace, cell: Cell, arm: Arm) -> int:
