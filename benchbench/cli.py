@@ -11,6 +11,7 @@ import typer
 from benchbench.commands.augment import augment
 from benchbench.commands.check import check
 from benchbench.commands.compare import compare
+from benchbench.commands.doctor import doctor
 from benchbench.commands.ending import finish, print_boards
 from benchbench.commands.new import new
 from benchbench.commands.options import (
@@ -203,6 +204,7 @@ app.command()(augment)
 app.command()(check)
 app.command()(sample)
 app.command()(compare)
+app.command()(doctor)
 app.command()(export)
 app.command()(new)
 app.command()(publish)

@@ -27,3 +27,8 @@ def place(data_dir: Path, given: str, who: str) -> Path:
             "expected the place of a file or folder"
         ) from error
     return path
+
+
+def own_images(path: str) -> str:
+    """What a dataset of one's own images says before any are named."""
+    return f"your own images: where the config key 'path' says, {path!r} unless told"

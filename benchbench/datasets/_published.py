@@ -120,6 +120,16 @@ class Published(DatasetSource):
     def remedy(self, data_dir: Path) -> str:
         """Where the files were looked for, where to get them, where to put them, and their checksums."""
 
+    def check(self, data_dir: Path) -> str:
+        """Where the files or folders are that ``load`` would read."""
+        files = self.layout(data_dir)
+        if files is not None:
+            return f"as published, in {files['train'][0].parent}"
+        places = self._folders(data_dir)
+        if places is not None:
+            return f"as images, in {places['train'][0].path.parent}"
+        raise self._missing(data_dir, "nothing was fetched yet (a run tries to)")
+
     def load(self, data_dir: Path) -> Dataset:
         """From torchvision's layout, else image folders or zips of them, else a download, in that order.
 
@@ -151,15 +161,22 @@ class Published(DatasetSource):
     def _whole(self, data_dir: Path) -> dict[str, LabelledImages]:
         """All images by split, checked and in their order, decoded once."""
         if self.layout(data_dir) is None:
-            for folder in self.folders:
-                places = {split: _places(data_dir / folder, split) for split in self.counts}
-                if all(places.values()):
-                    return {split: self._of_folders(places[split], split) for split in places}
+            places = self._folders(data_dir)
+            if places is not None:
+                return {split: self._of_folders(places[split], split) for split in places}
             self._download(data_dir)
         files = self.layout(data_dir)
         if files is None:
             raise DataMissingError(f"dataset {self.name!r}: the download is not whole. {self.remedy(data_dir)}")
         return {split: self._of_layout(files[split], split) for split in files}
+
+    def _folders(self, data_dir: Path) -> dict[str, list[Place]] | None:
+        """The image folders or zips of every split, in the first folder that has them all."""
+        for folder in self.folders:
+            places = {split: _places(data_dir / folder, split) for split in self.counts}
+            if all(places.values()):
+                return places
+        return None
 
     def _of_layout(self, files: Sequence[Path], split: str) -> LabelledImages:
         identity = [Place(file).identity() for file in files]
@@ -221,8 +238,11 @@ class Published(DatasetSource):
                 reason = f"the download failed: {' '.join(str(error).split())}"
             else:
                 return
+        raise self._missing(data_dir, reason)
+
+    def _missing(self, data_dir: Path, reason: str) -> DataMissingError:
         folder = data_dir / self.folders[0]
-        raise DataMissingError(
+        return DataMissingError(
             f"dataset {self.name!r}: it was not found, and {reason}. {self.remedy(data_dir)}; or put image folders or "
             f"zips of them, train*.zip and test.zip with <class>/<image>.png, into {folder}; or say with --data-dir "
             "where they are"

@@ -26,6 +26,10 @@ class Digits(DatasetSource):
 
     name = "digits"
 
+    def check(self, data_dir: Path) -> str:
+        """They come with a package that is always there."""
+        return "comes with scikit-learn"
+
     def load(self, data_dir: Path) -> Dataset:
         """Split train 1,197 / val 300 / test 300, stratified, always the same way; ``data_dir`` is not used."""
         from sklearn.datasets import load_digits  # two seconds, which other benchmarks should not pay for

@@ -12,7 +12,7 @@ from pydantic import Field
 from benchbench.datasets._carve import SPLITS, Shares, carved
 from benchbench.datasets._decoded import decoded
 from benchbench.datasets._folders import Contents, Place, contents, read_image_folder
-from benchbench.datasets._places import place
+from benchbench.datasets._places import own_images, place
 from benchbench.errors import DataError, DataMissingError
 from benchbench.hookspecs import hookimpl
 from benchbench.types import Dataset, DatasetSource, LabelledImages
@@ -40,6 +40,10 @@ class ImageFolder(DatasetSource):
         size: int | None = Field(
             None, ge=4, le=1024, description="Crop to the central square and resize to this; None: as they are."
         )
+
+    def check(self, data_dir: Path) -> str:
+        """Which images is for the config to say."""
+        return own_images(self.config.path)
 
     def load(self, data_dir: Path) -> Dataset:
         """Read, decode (once) and divide.

@@ -16,7 +16,7 @@ from pydantic import Field
 from benchbench.datasets._carve import SPLITS, Shares, carved
 from benchbench.datasets._decoded import decoded
 from benchbench.datasets._labels import checked_labels, class_names
-from benchbench.datasets._places import place
+from benchbench.datasets._places import own_images, place
 from benchbench.datasets._zips import open_zip, read_member
 from benchbench.errors import DataError, DataMissingError
 from benchbench.hookspecs import hookimpl
@@ -47,6 +47,10 @@ class Npz(DatasetSource):
 
         # a place, not a setting: left out of content keys, which take the images' fingerprint instead
         path: str = Field("images.npz", exclude=True, description="The file; relative to the data folder, or absolute.")
+
+    def check(self, data_dir: Path) -> str:
+        """Which images is for the config to say."""
+        return own_images(self.config.path)
 
     def load(self, data_dir: Path) -> Dataset:
         """Read the arrays and divide them.

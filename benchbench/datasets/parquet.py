@@ -16,7 +16,7 @@ from benchbench.datasets._decoded import decoded
 from benchbench.datasets._labels import checked_labels, class_names
 from benchbench.datasets._parquet import IMAGES, LABELS, ParquetImages
 from benchbench.datasets._pixels import decode_images
-from benchbench.datasets._places import place
+from benchbench.datasets._places import own_images, place
 from benchbench.errors import DataError, DataMissingError
 from benchbench.hookspecs import hookimpl
 from benchbench.store.files import sha256_file
@@ -55,6 +55,10 @@ class Parquet(DatasetSource):
         size: int | None = Field(
             None, ge=4, le=1024, description="Crop to the central square and resize to this; None: as they are."
         )
+
+    def check(self, data_dir: Path) -> str:
+        """Which images is for the config to say."""
+        return own_images(self.config.path)
 
     def load(self, data_dir: Path) -> Dataset:
         """Read, decode (once) and divide.

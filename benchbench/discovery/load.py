@@ -8,7 +8,7 @@ import importlib.metadata
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -21,12 +21,13 @@ from benchbench.errors import PluginError
 GROUP = "benchbench"
 
 
-def load_registry(extra: Sequence[str] = ()) -> Registry:
+def load_registry(extra: Sequence[str] = (), about_to: Callable[[str], None] = lambda source: None) -> Registry:
     """Find all plugins.
 
     Args:
         extra: Files (ending in ``.py``) or importable modules, from ``--plugin`` or a benchmark's
             ``plugins:``. They are asked for by name, so a broken one is listed like any other.
+        about_to: Told of every module or file before it is imported: code that ends the process can be named.
 
     Returns:
         Everything that works, and a line for everything that does not.
@@ -37,9 +38,12 @@ def load_registry(extra: Sequence[str] = ()) -> Registry:
         if point.value in seen:  # an editable install may list one distribution twice
             continue
         seen.add(point.value)
+        about_to(point.value)
         for name in _modules_of(point.value, registry):
+            about_to(name)
             _take(registry, name, from_package=name != point.value)
     for source in dict.fromkeys(extra):
+        about_to(source)
         _take(registry, source, from_package=False)
     return registry
 

@@ -42,8 +42,10 @@ class DatasetTrial(Trial[DatasetSource]):
             return self.load(), changed()
 
     def load(self) -> Dataset:
-        """By a fresh object."""
-        return self.make().load(Path(os.environ.get("BENCHBENCH_DATA_DIR", "data")))
+        """By a fresh object; what is not here is not fetched for a trial."""
+        source, folder = self.make(), Path(os.environ.get("BENCHBENCH_DATA_DIR", "data"))
+        source.check(folder)
+        return source.load(folder)
 
 
 @rule(

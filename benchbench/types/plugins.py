@@ -139,6 +139,17 @@ class DatasetSource(ABC):
     def __init__(self, config: Any = None) -> None:
         self.config: Any = self.Config() if config is None else config
 
+    def check(self, data_dir: Path) -> str:
+        """Find out whether its files are here, without reading images and without fetching any.
+
+        Returns:
+            Where they are, or what else there is to say, for people; empty where nothing is.
+
+        Raises:
+            DataMissingError: If files are missing; names the file, the place and the remedy.
+        """
+        return ""
+
     @abstractmethod
     def load(self, data_dir: Path) -> Dataset:
         """Read the dataset; ``data_dir`` is where files are looked for.
