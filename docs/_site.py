@@ -58,6 +58,12 @@ def on_page_markdown(markdown: str, page: Page, config: Any, files: Files) -> st
     return LINK.sub(turned, markdown)
 
 
+def on_page_content(html: str, page: Page, config: Any, files: Files) -> str:
+    """What docstrings say in reStructuredText: roles, and the colons before a block of code."""
+    html = re.sub(r":(?:class|func|meth|mod|attr):<code>~?([^<]*)</code>", r"<code>\1</code>", html)
+    return html.replace("<p>::</p>", "").replace("::</p>", ":</p>")
+
+
 def _add(files: Files, file: File) -> None:
     if files.get_file_from_path(file.src_uri) is None:
         files.append(file)

@@ -6,12 +6,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from warm import command_line
 
 # As in every cell's process: small tensors on a busy machine are much slower with more threads.
 torch.set_num_threads(1)
@@ -104,14 +104,7 @@ class Bench:
 
     def __call__(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run ``benchbench WORDS`` in the folder."""
-        return subprocess.run(
-            [sys.executable, "-m", "benchbench.cli", *words],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            env={**os.environ, "COLUMNS": "200", **env},
-        )
+        return command_line(words, self.folder, {**os.environ, "COLUMNS": "200", **env}, timeout=240)
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run the benchmark and expect success."""

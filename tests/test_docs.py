@@ -8,7 +8,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +18,7 @@ import typer
 import yaml
 from PIL import Image
 from pydantic import BaseModel
+from warm import command_line
 
 from benchbench.cli import app
 from benchbench.config import load_benchmark
@@ -50,14 +50,7 @@ MEAN_SHIFT = example("mean_shift")
 
 
 def benchbench(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "benchbench.cli", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        env={**os.environ, "COLUMNS": "200"},
-    )
+    return command_line(words, folder, {**os.environ, "COLUMNS": "200"}, timeout=280)
 
 
 @pytest.mark.slow
