@@ -27,9 +27,7 @@ from benchbench.types import Dataset
 RANDOM = np.random.default_rng(0)
 
 
-@pytest.fixture(autouse=True)
-def own_cache(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def png(width: int = 8, height: int = 8, mode: str = "RGB") -> bytes:

@@ -35,10 +35,7 @@ def load(path: Path, **config: object) -> Dataset:
     return Npz(Npz.Config.model_validate({"path": str(path), **config})).load(Path("nowhere"))
 
 
-@pytest.fixture(autouse=True)
-def own_cache(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 IMAGES = some(40, 3, 8, 8)
 LABELS = np.arange(40) % 4
@@ -68,6 +65,13 @@ def test_given_splits_are_taken_and_only_val_is_carved(tmp_path):
     assert data.classes == ("a", "b", "c", "d")
     assert data.test.images.numpy().tobytes() == IMAGES[32:].tobytes()
     assert (len(data.train), len(data.val)) == (28, 4)
+
+
+@pytest.mark.parametrize("encode", [str, str.encode])
+def test_names_may_be_bytes_or_text(tmp_path, encode):
+    names = np.array([encode(name) for name in ("a", "b", "c", "\u00e9")])
+    np.savez(tmp_path / "a.npz", images=IMAGES, labels=LABELS, classes=names)
+    assert load(tmp_path / "a.npz").classes == ("a", "b", "c", "\u00e9")
 
 
 def test_arrays_without_names_will_do(tmp_path):

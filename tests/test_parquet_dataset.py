@@ -28,9 +28,7 @@ RANDOM = np.random.default_rng(0)
 NAMES = ["cat", "dog", "emu"]
 
 
-@pytest.fixture(autouse=True)
-def own_cache(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def png(size: int = 8, mode: str = "RGB") -> bytes:

@@ -35,9 +35,7 @@ EVERY = [Mnist, FashionMnist, Svhn, Cifar10, Cifar100]
 COUNTS = {"train": (4, 9, 5, 5, 6, 3, 4, 5, 7, 8), "test": (2, 3, 2, 4, 2, 2, 3, 2, 2, 5)}
 
 
-@pytest.fixture(autouse=True)
-def own_cache(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def some(source: type[Published]) -> dict[str, LabelledImages]:

@@ -137,7 +137,8 @@ def _no_arrays(path: Path, error: Exception) -> DataError:
 def _names(arrays: Arrays, path: Path) -> list[str] | None:
     """The classes by label, where the file names them."""
     try:
-        return [str(name) for name in arrays["classes"].ravel()] if "classes" in arrays else None
+        names = arrays["classes"].ravel().tolist() if "classes" in arrays else None
+        return names and [name.decode() if isinstance(name, bytes) else str(name) for name in names]
     except Exception as error:  # four bytes that are no letter: a ValueError or a SystemError
         raise _no_arrays(path, error) from error
 
