@@ -69,11 +69,18 @@ class Samples(bb.Generator):
         """Whether the images have labels of their own."""
         return self.config.labelled is not False
 
+    @property
+    def _who(self) -> str:
+        return f"samples {Path(self.config.path).name}"
+
     def fit(self, train: bb.LabelledImages, ctx: bb.FitContext) -> None:
         """Read the images, and bring them into the form of the real ones."""
         if not self.config.path:
             raise bb.UnsupportedDataError("samples: no images are named; say which with the config key 'path'")
-        given = self.config.read().fitted_to(train.shape, train.classes, f"samples {Path(self.config.path).name}")
+        read = self.config.read()
+        if read.data.fingerprint != self.config.fingerprint:
+            raise bb.DataError(f"{self._who}: the images have changed while it ran; run it again")
+        given = read.fitted_to(train.shape, train.classes, self._who)
         self.images, self.labels = given.images.clone(), given.labels.clone()
 
     def all_images(self) -> Tensor:
@@ -96,8 +103,8 @@ class Samples(bb.Generator):
         if short:
             listed = ", ".join(f"class {label}: {there[label]} of {wanted[label]}" for label in short[:5])
             raise bb.DataError(
-                f"samples: too few images, and none is used twice ({listed}); bring more, lower protocol.ratios, or "
-                "say settings: {fractions: [...]} to take fewer real images"
+                f"samples: too few images, and none is used twice ({listed}); bring more, or take fewer real images "
+                "(settings: {fractions: [...]}); ratios above 1 need more, too"
             )
         return draw_by_class(self.images, self.labels, labels, ctx.seed)
 

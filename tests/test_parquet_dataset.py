@@ -146,7 +146,7 @@ def test_size_crops_and_resizes(tmp_path):
     images = pa.array([{"bytes": png(9 + row), "path": None} for row in range(12)])
     path = write(tmp_path / "a.parquet", table(image=images))
     assert load(path, size=4).train.shape == (3, 4, 4)
-    with pytest.raises(DataError, match=r"images of 12 sizes: .*'size' of the datasets 'imagefolder' and 'parquet'"):
+    with pytest.raises(DataError, match=r"images of 12 sizes: .*'size' of 'imagefolder', 'parquet'"):
         load(path)
 
 

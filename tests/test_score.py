@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -116,16 +117,52 @@ def test_channels_are_made_the_datasets_where_nothing_is_lost() -> None:
         bb.Samples(colour, True).fitted_to((1, 8, 8), grey.classes, "test")
 
 
-@given(st.lists(st.sampled_from(["cat", "dog", "0", "1", "01", "2", "cats"]), min_size=1, max_size=4, unique=True))
+@given(st.lists(st.sampled_from(["cat", "dog", "0", "#1", "01", "#2", "cats"]), min_size=1, max_size=4, unique=True))
 def test_classes_are_told_by_name_or_all_by_number(own: list[str]) -> None:
     data = bb.LabelledImages(torch.zeros(len(own), 1, 4, 4, dtype=torch.uint8), torch.arange(len(own)), tuple(own))
-    meant = {"cat": 0, "dog": 1} if not all(name.isdecimal() for name in own) else {"0": 0, "1": 1, "01": 1}
+    meant = {"cat": 0, "dog": 1} if {"cat", "dog", "cats"} & set(own) else {"0": 0, "#1": 1, "01": 1}
     if set(own) <= set(meant):
         fitted = bb.Samples(data, True).fitted_to((1, 4, 4), ("cat", "dog"), "test")
         assert fitted.labels.tolist() == [meant[name] for name in own]
     else:
         with pytest.raises(DataError, match="none of the dataset's"):
             bb.Samples(data, True).fitted_to((1, 4, 4), ("cat", "dog"), "test")
+
+
+def test_numbers_are_no_names(tmp_path: Path) -> None:
+    """Where a dataset's classes are called by numbers in another order, as folders 0 to 11 are sorted."""
+    classes = tuple(sorted(map(str, range(12))))
+    data = bb.LabelledImages(torch.arange(12, dtype=torch.uint8)[:, None, None, None], torch.arange(12), classes)
+    by_index = bb.read_samples(write_npz(tmp_path / "a.npz", data)).fitted_to((1, 1, 1), classes, "test")
+    assert by_index.labels.tolist() == list(range(12))
+    folders = write_folder(data, tmp_path / "folders", tuple(map(str, range(12))))  # image k in folder k
+    by_name = bb.read_samples(folders).fitted_to((1, 1, 1), classes, "test")
+    assert [classes[label] for label in by_name.labels] == [str(pixel) for pixel in by_name.images.flatten().tolist()]
+
+
+def test_alike_folders_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    """Same names, sizes and times, or links to others: what is kept of one is not given for the other."""
+    for model, value in (("a", 0), ("b", 255)):
+        for kind in ("cat", "dog"):
+            (tmp_path / "linked" / model / kind).mkdir(parents=True)
+            file = tmp_path / "linked" / model / kind / "0.png"
+            Image.fromarray(np.full((8, 8), value, dtype=np.uint8)).save(file, compress_level=0)
+            os.utime(file, (0, 0))
+            (tmp_path / model).mkdir(exist_ok=True)
+            (tmp_path / model / kind).symlink_to(tmp_path / "linked" / model / kind)
+    for place in (tmp_path, tmp_path / "linked"):
+        assert bb.read_samples(place / "a").data.images.eq(0).all()
+        assert bb.read_samples(place / "b").data.images.eq(255).all()
+    Image.fromarray(np.full((8, 8), 9, dtype=np.uint8)).save(tmp_path / "linked/a/cat/0.png")
+    assert bb.read_samples(tmp_path / "a").data.images.eq(9).any()
+
+
+def test_one_folder_of_images_is_no_class(tmp_path: Path) -> None:
+    """As in a zip of a folder of images."""
+    wrapped = write_folder(blends(1), tmp_path / "wrap" / "samples").parent
+    for path in (wrapped, write_zip(wrapped)):
+        assert not bb.read_samples(path).labelled
+        assert len(bb.read_samples(str(path)).data) == 10
 
 
 def test_what_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
@@ -136,6 +173,7 @@ def test_what_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
     np.savez(tmp_path / "floats.npz", images=np.zeros((3, 8, 8)))
     for path, labels, told in (
         (tmp_path / "nowhere", None, "there is no"),
+        (tmp_path / ("x" * 300), None, "cannot be looked at"),
         (mixed, None, "1 of 21 images are in no folder"),
         (tmp_path / "empty", False, "got no image"),
         (tmp_path / "floats.npz", None, "expected uint8"),
@@ -179,6 +217,9 @@ def test_each_image_is_drawn_once_and_none_twice(tmp_path: Path) -> None:
         assert sorted(of_class.flatten(1).tolist()) == sorted(DIGITS.val.of_class(label).images.flatten(1).tolist())
     other = generator.sample(DIGITS.val.labels, bb.SampleContext(2, torch.device("cpu")))
     assert not torch.equal(drawn, other)
+    write_npz(tmp_path / "a.npz", DIGITS.test)  # changed between the key and the fit
+    with pytest.raises(DataError, match="have changed while it ran"):
+        generator.fit(DIGITS.train, bb.FitContext(0, torch.device("cpu"), torch.Generator()))
     too_many = torch.cat([DIGITS.val.labels, torch.tensor([4])])
     with pytest.raises(DataError, match="class 4: "):
         generator.sample(too_many, bb.SampleContext(1, torch.device("cpu")))
@@ -232,6 +273,10 @@ def test_a_folder_is_one_model_or_several(bench: Bench) -> None:
     alone, _ = opened(bench, models / "by class", dataset="digits", benchmark=None)
     assert [spec.label for spec in alone.benchmark.generators] == ["real_holdout", "train_copy", "noise", "by-class"]
     assert alone.benchmark.name == "digits-with-by-class"
+    (models / "._toy.npz").write_bytes(b"left there by another system")
+    (models / "logs").mkdir()
+    assert len(opened(bench, models)[1]) == 3
+    assert opened(bench, models, name="mine")[0].benchmark.name == "mine"
     ignored, _ = opened(bench, models / "by class", ignore_labels=True)
     assert ignored.benchmark.generators[-1].labels == "pseudo_label"
 
@@ -274,6 +319,21 @@ def test_a_wrong_request_is_a_sentence(bench: Bench) -> None:
         opened(bench, odd)
     with pytest.raises(DataMissingError, match="there is no"):
         opened(bench, bench.folder / "nowhere.npz")
+    with pytest.raises(RequestError, match="settings with all real images and with fewer"):
+        opened(bench, path, settings=["settings.fractions=[0.1, 1.0]"])
+    with pytest.raises(RequestError, match="--name: got 'a/b'"):
+        opened(bench, path, name="a/b")
+    (bench.folder / "bad.py").write_text("import no_such_module")
+    with pytest.raises(RequestError, match=r"bad\.py was asked for and cannot be loaded: .*no_such_module"):
+        opened(bench, path, benchmark=None, dataset="mine", plugins=[str(bench.folder / "bad.py")])
+    beside = write_folder(blends(1), bench.folder / "beside", DIGITS.classes)
+    write_npz(beside / "all.npz", blends(1))
+    runs = bench.folder / "runs"
+    for run in "012":
+        write_folder(blends(1), runs / run, DIGITS.classes)
+    for odd in (beside, runs):
+        with pytest.raises(RequestError, match="one model or several"):
+            opened(bench, odd)
     (bench.folder / "empty").mkdir()
     with pytest.raises(DataError, match="no image and no model"):
         opened(bench, bench.folder / "empty")
@@ -322,3 +382,12 @@ def test_the_documented_benchmark_file_with_samples_is_valid(tmp_path: Path, mon
         write_npz(tmp_path / f"{name}.npz", blends(2))
     benchmark = load_benchmark(path, load_registry())
     assert [spec.label for spec in benchmark.generators][:2] == ["my_model", "unlabelled"]
+    with pytest.raises(BenchmarkFileError, match="generator_data: full") as caught:  # what it has seen is not known
+        load_benchmark(path, load_registry(), ["settings.fractions=[0.1]"])
+    assert len(caught.value.problems) == 2
+    load_benchmark(
+        path, load_registry(), ["settings.fractions=[0.1]", *(f"generators[{n}].generator_data=full" for n in (0, 1))]
+    )
+    for labels in ("per_class", "null"):
+        with pytest.raises(BenchmarkFileError, match="labels: pseudo_label"):
+            load_benchmark(path, load_registry(), [f"generators[1].labels={labels}"])

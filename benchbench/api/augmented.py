@@ -26,7 +26,7 @@ from benchbench.runner.stages import Stages
 from benchbench.runner.workspace import Workspace
 from benchbench.seeding import derive_seed
 from benchbench.store.files import write_atomic
-from benchbench.types import FiniteSet, LabelledImages
+from benchbench.types import LabelledImages
 
 Array = npt.NDArray[np.float64]
 # Images that were refused are drawn anew so many times; then the folder has fewer.
@@ -195,7 +195,7 @@ def _draws(work: Workspace, cell: Cell, stages: Stages, judge: _Judge, ratio: fl
     portion = judge.of(stages.plan.filling(stages.samples, ratio), 0)
     yield portion
     assert cell.spec is not None
-    if issubclass(work.registry.get("generators", cell.spec.name).cls, FiniteSet):
+    if work.registry.is_given(cell.spec.name):
         return  # another draw gives the same images
     missing = portion.images.labels[torch.from_numpy(~portion.taken)]
     fitted = None
@@ -297,7 +297,8 @@ def _readme(work: Workspace, choice: Choice, rule: Rule, done: Augmented) -> str
         f"The benchmark's verdict: {choice.board.verdict.text}.",
         "",
         f"- Ratio: {choice.ratio:g} synthetic images a real one, {done.wanted:,} in all.",
-        f"- Rule by which samples were taken: {rule}. Refused and drawn anew: {done.refused:,}.",
+        f"- Rule by which samples were taken: {rule}.",
+        f"- Refused: {done.refused:,}; others were drawn in their place as far as there were more.",
         "- The lift was measured without this rule, on samples as they were drawn."
         if done.refused
         else "- The samples are those whose lift was measured.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import io
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -15,14 +16,14 @@ from torch import Tensor
 
 from benchbench.config import BASELINE, Benchmark, GeneratorSpec
 from benchbench.config.check import did_you_mean
-from benchbench.datasets._folders import Place, contents
+from benchbench.config.schema import NAME
+from benchbench.datasets._folders import Place, contents, hidden
 from benchbench.datasets.samples import FORMS, Samples, read_samples
 from benchbench.datasets.subset import class_sizes
-from benchbench.discovery import load_registry
 from benchbench.downstream.sample_plan import plan_samples
 from benchbench.errors import DataError, RequestError
 from benchbench.plan import all_settings, expand
-from benchbench.runner.workspace import Workspace, assemble, open_workspace
+from benchbench.runner.workspace import Workspace, asked_for, assemble, open_workspace
 
 if TYPE_CHECKING:
     from benchbench.runner.run import Finished
@@ -32,6 +33,9 @@ Seen = Literal["labelled", "unlabelled", "full"]
 GENERATOR = "samples"
 DEFAULT = Path(__file__).with_name("score.yaml")
 ARCHIVES = (".npz", ".zip")
+LONGEST_NAME = 64
+# Of images without labels so many times the need are proposed: a classifier does not call equally many of each class.
+SPARE = 1.3
 # Parts of the real images that are proposed where there are too few samples for all of them.
 FRACTIONS = (0.5, 0.25, 0.1, 0.05, 0.02, 0.01)
 
@@ -68,6 +72,8 @@ def score(
     data_dir: str | Path = "data",
     runs_dir: str | Path = ".benchbench",
     out: str | Path = "reports",
+    name: str | None = None,
+    retry_failed: bool = False,
     quiet: bool = False,
 ) -> Finished:
     """Score images from anywhere: a row a model, beside the controls or a benchmark's rows; ``benchbench score``.
@@ -91,7 +97,9 @@ def score(
         jobs: Cells at a time; one a processor unless given.
         data_dir: Where datasets are looked for.
         runs_dir: Where results are kept.
-        out: Reports go to ``OUT/<benchmark>-with-<rows>``.
+        out: Reports go to ``OUT/<name>``.
+        name: What the board is called; ``<benchmark>-with-<rows>`` unless given.
+        retry_failed: Run cells again that failed before.
         quiet: Print nothing.
 
     Returns:
@@ -106,7 +114,7 @@ def score(
 
     from benchbench.runner.run import run_benchmark
 
-    paths = [Path(one) for one in ([samples] if isinstance(samples, str | Path) else samples)]
+    paths = [Path(one).expanduser() for one in ([samples] if isinstance(samples, str | Path) else samples)]
     work, _ = open_scored(
         paths,
         dataset=dataset,
@@ -119,9 +127,10 @@ def score(
         device=device,
         data_dir=Path(data_dir),
         runs_dir=Path(runs_dir),
+        name=name,
     )
     console = Console(file=io.StringIO()) if quiet else Console()
-    return run_benchmark(work, console, Path(out) / work.benchmark.name, jobs=jobs)
+    return run_benchmark(work, console, Path(out) / work.benchmark.name, jobs=jobs, retry_failed=retry_failed)
 
 
 def open_scored(
@@ -137,6 +146,7 @@ def open_scored(
     device: str,
     data_dir: Path,
     runs_dir: Path,
+    name: str | None = None,
 ) -> tuple[Workspace, list[Model]]:
     """Read the samples and make the benchmark in which they are rows; nothing is computed yet.
 
@@ -148,7 +158,7 @@ def open_scored(
     if (dataset is None) == (benchmark is None):
         raise RequestError("score: say either --dataset NAME or --benchmark FILE: what the samples are to augment")
     if dataset is not None:
-        known = load_registry(plugins).names("datasets")
+        known = asked_for(plugins).names("datasets")
         if dataset not in known:
             raise RequestError(f"--dataset: no dataset is called {dataset!r}; {did_you_mean(dataset, known)}")
         settings = [f"dataset.name={dataset}", f"name={dataset}", *settings]
@@ -164,8 +174,10 @@ def open_scored(
     models = list(_models(paths, base, taken, size, ignore_labels))
     rows = [_row(model, base.benchmark, size, generator_data) for model in models]
     extended = base.benchmark.model_copy(
-        update={"name": _name(base.benchmark.name, models), "generators": [*base.benchmark.generators, *rows]}
+        update={"name": name or _name(base.benchmark.name, models), "generators": [*base.benchmark.generators, *rows]}
     )
+    if not NAME.fullmatch(extended.name):
+        raise RequestError(f"--name: got {name!r}, expected letters, digits, '.', '_' and '-', at most 64")
     work = assemble(extended, base.registry, base.dataset, base.device, data_dir, runs_dir, base.plugins)
     for model in models:
         _check_enough(work, model)
@@ -193,13 +205,26 @@ def _places(given: Path, classes: Sequence[str], ignore_labels: bool) -> list[Pa
     held = contents(Place(given), f"samples {given.name}")
     if ignore_labels or held.indexed is not None or any("/" not in name for name in held.images):
         return [given]
-    archives = sorted(path for path in given.iterdir() if path.suffix.lower() in ARCHIVES and path.is_file())
-    if not archives and any(_like_a_class(folder, classes) for folder in held.folders):
+    archives = sorted(path for path in given.iterdir() if _is_archive(path))
+    kinds = [folder for folder in held.folders if _like_a_class(folder, classes)]
+    nested = {name.split("/")[1] for name in held.images if name.count("/") > 1}
+    if kinds and (archives or nested & set(classes) or nested == set(map(str, range(len(classes))))):
+        beside = "archives beside them" if archives else "folders within them that are called like classes, too"
+        raise RequestError(
+            f"samples {given.name}: got folders that are called like classes ({', '.join(kinds[:3])}), and {beside}: "
+            "one model or several? Name each model's place by itself"
+        )
+    if kinds:
         return [given]
-    found = [*archives, *(given / folder for folder in held.folders)]
+    filled = {name.partition("/")[0] for name in held.images}
+    found = [*archives, *(given / folder for folder in held.folders if folder in filled)]
     if not found:
         raise DataError(f"samples {given.name}: got no image and no model in {given}, expected {FORMS}, or several")
     return found
+
+
+def _is_archive(path: Path) -> bool:
+    return path.suffix.lower() in ARCHIVES and path.is_file() and not hidden(path.name)
 
 
 def _like_a_class(folder: str, classes: Sequence[str]) -> bool:
@@ -216,14 +241,22 @@ def _unused(name: str, taken: Collection[str]) -> str:
 
 
 def _name(base: str, models: Sequence[Model]) -> str:
-    """Of the board: the rows that are added are part of it, so that no other report is written over."""
-    rows = "-".join(model.row for model in models)
-    return f"{base[:30]}-with-{rows}"[:64].rstrip("._-")
+    """Of the board: the rows that are added are part of it, so that the benchmark's own report stays as it is."""
+    whole = f"{base}-with-{'-'.join(model.row for model in models)}"
+    if len(whole) <= LONGEST_NAME:
+        return whole
+    return f"{whole[: LONGEST_NAME - 9].rstrip('._-')}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
 
 def _row(model: Model, benchmark: Benchmark, size: int | None, seen: Seen | None) -> GeneratorSpec:
-    whole = all(setting.whole for setting in all_settings(benchmark.settings))
-    if seen is not None and seen != "labelled" and whole:
+    whole = [setting.whole for setting in all_settings(benchmark.settings)]
+    if seen is None and len(set(whole)) > 1:
+        raise RequestError(
+            "score: the benchmark has settings with all real images and with fewer; what the models have seen decides "
+            "where they belong: say --set 'settings.fractions=[1.0]', or name the smaller ones alone, or say "
+            "--generator-data"
+        )
+    if seen is not None and seen != "labelled" and all(whole):
         raise RequestError(
             f"--generator-data {seen}: the classifier has all training images, so no model can have seen more; leave "
             "the option out, or say --set 'settings.fractions=[0.1]'"
@@ -239,7 +272,7 @@ def _row(model: Model, benchmark: Benchmark, size: int | None, seen: Seen | None
                 "fingerprint": model.samples.data.fingerprint,
             },
             "labels": None if model.samples.labelled else "pseudo_label",
-            "generator_data": seen or ("labelled" if whole else "full"),
+            "generator_data": seen or ("labelled" if all(whole) else "full"),
         }
     )
 
@@ -259,10 +292,13 @@ def _check_enough(work: Workspace, model: Model) -> None:
             )
 
 
-def _enough(model: Model, need: Tensor) -> bool:
-    """Without labels it is only known afterwards how many there are of each class."""
+def _enough(model: Model, need: Tensor, spare: float = 1.0) -> bool:
+    """Whether there are as many as needed; without labels, ``spare`` times as many in all.
+
+    Which classes those are of is known only when a classifier has seen them.
+    """
     if model.counts is None:
-        return len(model.samples.data) >= int(need.sum())
+        return len(model.samples.data) >= spare * int(need.sum())
     return bool((model.counts >= need).all())
 
 
@@ -282,7 +318,7 @@ def _remedy(work: Workspace, model: Model) -> str:
 
     def would_do(counts: Tensor, ratios: Sequence[float]) -> bool:
         plan = plan_samples(counts, list(ratios), test.labels, work.inputs.metric_count)
-        return _enough(model, torch.bincount(plan.labels, minlength=len(counts)))
+        return _enough(model, torch.bincount(plan.labels, minlength=len(counts)), SPARE)
 
     ratios = [ratio for ratio in protocol.ratios if would_do(train.class_counts, [ratio])]
     if ratios and all(setting.whole for setting in all_settings(work.benchmark.settings)):

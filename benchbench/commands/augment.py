@@ -63,7 +63,7 @@ def augment(
         done = write_augmented(work, choice, rule, out, progress)
     typer.echo(f"{done.real} real and {done.synthetic} synthetic images of {choice.row} in {out}; rule: {rule}")
     if done.refused:
-        typer.echo(f"{done.refused} samples were refused by the rule, and others drawn in their place")
+        typer.echo(f"{done.refused} samples were refused; others were drawn in their place as far as there were more")
     if done.synthetic < done.wanted:
         text = f"benchbench: the rule refused too many: {done.synthetic} of {done.wanted} wanted samples; loosen it"
         typer.secho(text, err=True, fg="yellow")

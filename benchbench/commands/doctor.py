@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchbench.commands.options import HERE_DATA, HERE_RUNS, DataDir, Debug, Plugins, RunsDir, tell_plugins
+from benchbench.commands.options import HERE_DATA, HERE_RUNS, DataDir, Debug, Plugins, RunsDir
 
 COLOURS = {"ok": None, "missing": "yellow", "broken": "red"}
 
@@ -27,7 +27,6 @@ def doctor(
     from benchbench.runner.doctor import examine_machine
     from benchbench.text import printable
 
-    tell_plugins(data_dir)
     found = []
     topic = ""
     for finding in examine_machine(data_dir, runs_dir, plugin):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -45,7 +44,6 @@ def open_work(
     """Check the benchmark file and its plugins, and load the dataset; nothing is computed."""
     from benchbench.runner.workspace import open_workspace
 
-    tell_plugins(data_dir)
     overrides = [*settings, *([f"seeds={seeds}"] if seeds else [])]
     return open_workspace(
         benchmark,
@@ -56,11 +54,6 @@ def open_work(
         runs_dir=runs_dir,
         loggers=loggers or (),
     )
-
-
-def tell_plugins(data_dir: Path) -> None:
-    """For plugins that look for weights and samples there, in this process and in those of the cells."""
-    os.environ["BENCHBENCH_DATA_DIR"] = str(data_dir.absolute())
 
 
 def command_line(benchmark: Path, settings: list[str], seeds: int | None, plugins: list[str], only: list[str]) -> str:

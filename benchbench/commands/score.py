@@ -23,7 +23,6 @@ from benchbench.commands.options import (
     Settings,
     options,
     shown,
-    tell_plugins,
 )
 from benchbench.errors import RequestError
 
@@ -59,6 +58,10 @@ def score(
             help="What the models saw: labelled (what the classifier has), unlabelled or full (all training images).",
         ),
     ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="What the board is called; <benchmark>-with-<rows> unless given.")
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run cells again that failed before.")] = False,
     device: Device = "auto",
     jobs: Annotated[int | None, typer.Option(min=1, help="Cells at a time; one a processor unless given.")] = None,
     plugin: Plugins = [],  # noqa: B006
@@ -79,9 +82,8 @@ def score(
 
     if generator_data not in (None, "labelled", "unlabelled", "full"):
         raise RequestError(f"--generator-data: got {generator_data!r}, expected labelled, unlabelled or full")
-    tell_plugins(data_dir)
     work, models = open_scored(
-        samples,
+        [path.expanduser() for path in samples],
         dataset=dataset,
         benchmark=benchmark,
         settings=setting,
@@ -92,6 +94,7 @@ def score(
         device=device,
         data_dir=data_dir,
         runs_dir=runs_dir,
+        name=name,
     )
     for row, text in found(models).items():
         typer.echo(f"{row}: {text}")
@@ -100,6 +103,7 @@ def score(
         "--benchmark": [benchmark] if benchmark else [],
         "--size": [size] if size else [],
         "--generator-data": [generator_data] if generator_data else [],
+        "--name": [name] if name else [],
         "--plugin": plugin,
         "--set": setting,
     }
@@ -108,6 +112,7 @@ def score(
     console = Console()
 
     def compute() -> Finished:
-        return run_benchmark(work, console, out / work.benchmark.name, jobs=jobs, command=command)
+        folder = out / work.benchmark.name
+        return run_benchmark(work, console, folder, jobs=jobs, retry_failed=retry_failed, command=command)
 
     finish(console, compute, work.benchmark.name, runs_dir)

@@ -47,6 +47,14 @@ class Catalog(Protocol):
         """
         ...
 
+    def is_given(self, name: str) -> bool:
+        """Whether a generator gives back images that were made elsewhere.
+
+        Raises:
+            PluginError: If the name is unknown or claimed by two plugins.
+        """
+        ...
+
     def outputs(self, metric: str) -> Mapping[str, bool]:
         """The keys of the numbers that a metric gives, and whether each is one a class.
 
@@ -266,16 +274,23 @@ def _all_finite(value: object) -> bool:
 
 def _transfer_problems(document: Document, catalog: Catalog, path: Path_, spec: dict[str, Any]) -> Iterator[Problem]:
     """A row that is to see more than the classifier, where there is no more to see, or that is a control."""
-    if spec.get("generator_data", "labelled") not in ("unlabelled", "full"):
-        return
-    where: Path_ = (*path, "generator_data")
-    if catalog.is_control(spec["name"]):
-        yield document.problem(where, f"{spec['name']} is a control, which has no transfer track", "leave this key out")
-        return
     settings = document.data.get("settings", {})
     # What is no list is told as a fault of its own, and is not taken for a list of ones.
     parts = [settings.get(key, []) for key in ("fractions", "imbalance")] if isinstance(settings, dict) else [settings]
-    if all(isinstance(part, list) and all(value == 1 for value in part) for part in parts):
+    whole = all(isinstance(part, list) and all(value == 1 for value in part) for part in parts)
+    where: Path_ = (*path, "generator_data")
+    if "generator_data" not in spec and catalog.is_given(spec["name"]) and not whole:
+        yield document.problem(
+            path,
+            "there are settings with fewer real images, and what the model behind these images has seen is not known",
+            "say generator_data: full (all training images), unlabelled, or labelled (only those of the setting)",
+        )
+    if spec.get("generator_data", "labelled") not in ("unlabelled", "full"):
+        return
+    if catalog.is_control(spec["name"]):
+        yield document.problem(where, f"{spec['name']} is a control, which has no transfer track", "leave this key out")
+        return
+    if whole:
         yield document.problem(
             where,
             "there are no images besides those that the classifier has",
@@ -291,7 +306,9 @@ def _label_problems(
     except PluginError as error:
         yield document.problem((*path, "config"), str(error))
         return
-    if needs and spec.get("labels") is None:
+    if needs and spec.get("labels") != "pseudo_label" and catalog.is_given(spec["name"]):
+        yield document.problem(path, f"{spec['name']} has images without labels", "say labels: pseudo_label")
+    elif needs and spec.get("labels") is None:
         yield document.problem(
             path,
             f"{spec['name']} cannot be conditioned on labels, and the downstream arms need them",

@@ -43,7 +43,7 @@ def decoded(identity: Mapping[str, Any], decode: Callable[[], LabelledImages]) -
     cache that cannot be written costs the time of decoding and nothing else.
 
     Args:
-        identity: JSON values that decide the result (digests of files, the size asked for), no paths.
+        identity: JSON values that decide the result (digests of files, the size asked for).
         decode: Reads and decodes.
 
     Returns:

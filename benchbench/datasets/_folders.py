@@ -41,18 +41,19 @@ class Place:
         return f"{self.path}/{self.inside}" if self.inside else str(self.path)
 
     def identity(self) -> list[str]:
-        """What changes when an image changes: the SHA-256 (hex) of a zip's bytes, or of a directory's listing.
+        """What changes when an image changes: the SHA-256 (hex) of a zip's bytes, or of a directory and its listing.
 
-        A directory's is taken over relative paths, sizes and times of change.
+        A directory's is taken over its place and over its files' relative paths, sizes and times of change: two
+        directories may agree in all of these but the first.
         """
         if self.path.is_file():
             return [sha256_file(self.path), self.inside]
+        place = str(self.path.resolve())
         listing = [
             (path.relative_to(self.path).as_posix(), path.stat().st_size, path.stat().st_mtime_ns)
-            for path in sorted(self.path.rglob("*"))
-            if path.is_file()
+            for path in _files_below(self.path)
         ]
-        return [hashlib.sha256(json.dumps(listing).encode()).hexdigest(), self.inside]
+        return [hashlib.sha256(json.dumps([place, listing]).encode()).hexdigest(), self.inside]
 
 
 @dataclass(frozen=True)
@@ -139,15 +140,18 @@ def contents(place: Place, who: str) -> Contents:
     return Contents(folders, images, indexed)
 
 
-def _of_directory(place: Path) -> _Listing:
-    """A link to a folder counts as one: a directory is the user's own, unlike a zip."""
-    there = sorted(path for path in place.iterdir() if not _hidden(path.name))
-    folders = [path for path in there if path.is_dir()]
+def _files_below(place: Path) -> list[Path]:
+    """All files. A link to a folder counts as one: a directory is the user's own, unlike a zip."""
+    there = sorted(path for path in place.iterdir() if not hidden(path.name))
     files = [path for path in there if path.is_file()]
-    files += [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    return files + [path for each in there if each.is_dir() for path in sorted(each.rglob("*")) if path.is_file()]
+
+
+def _of_directory(place: Path) -> _Listing:
+    folders = sorted(path for path in place.iterdir() if not hidden(path.name) and path.is_dir())
     images = {
         path.relative_to(place).as_posix(): partial(read_file, path)
-        for path in files
+        for path in _files_below(place)
         if _is_image(path.relative_to(place))
     }
     index = place / INDEX
@@ -184,14 +188,14 @@ def _wrapper(files: Collection[PurePosixPath], folders: set[PurePosixPath]) -> P
 
 def _visible(folders: set[PurePosixPath], root: PurePosixPath) -> list[PurePosixPath]:
     """The folders in ``root``, not those within them; hidden ones are left out."""
-    return sorted(path for path in folders if path.parent == root != path and not _hidden(path.name))
+    return sorted(path for path in folders if path.parent == root != path and not hidden(path.name))
 
 
-def _hidden(name: str) -> bool:
+def hidden(name: str) -> bool:
     """Whether a file or folder is hidden, or is left there by another system (``__MACOSX``)."""
     return name.startswith((".", "__"))
 
 
 def _is_image(path: PurePath) -> bool:
     """Whether the name says so, and nothing on the way to it is hidden."""
-    return path.suffix.lower() in SUFFIXES and not any(map(_hidden, path.parts))
+    return path.suffix.lower() in SUFFIXES and not any(map(hidden, path.parts))

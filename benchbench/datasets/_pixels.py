@@ -123,6 +123,6 @@ def _same_size(files: Sequence[ImageFile], images: Sequence[Pixels], who: str) -
     example = {image.shape[:2]: file.name for file, image in zip(files, images, strict=True)}
     listed = ", ".join(f"{w}x{h} ({n}, as {example[h, w]})" for (h, w), n in sizes.most_common(3))
     raise DataError(
-        f"{who}: got images of {len(sizes)} sizes: {listed}; expected one; the config key 'size' of the datasets "
-        "'imagefolder' and 'parquet' crops and resizes them"
+        f"{who}: got images of {len(sizes)} sizes: {listed}; expected one; the config key 'size' of 'imagefolder', "
+        "'parquet' and 'samples' (of score: --size) crops and resizes them"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ class Npz(DatasetSource):
 
 def has_labels(path: Path) -> bool:
     """Whether a file that is not divided has labels beside its images (see :func:`read_arrays`)."""
-    with _opened(path) as archive:
+    with _opened(path, f"samples {path.name}") as archive:
         held = _held(archive)
     return _whole(held)[1] in held
 
@@ -90,6 +91,9 @@ def read_arrays(path: Path, labelled: bool) -> LabelledImages:
         path: The file; its arrays are called as :class:`Npz` says.
         labelled: Whether it must have labels. If not, all images are of one class, ``unlabelled``.
 
+    Returns:
+        The images; classes that the file does not name are ``#0``, ``#1``, ...
+
     Raises:
         DataError: If it is no npz file, holds objects, or its arrays are of another form.
     """
@@ -99,7 +103,8 @@ def read_arrays(path: Path, labelled: bool) -> LabelledImages:
         if key not in arrays:
             raise _no_such_array(path, key, arrays)
     if labelled:
-        return _splits(arrays, {"all": (of_images, of_labels)}, path)["all"]
+        data = _splits(arrays, {"all": (of_images, of_labels)}, path)["all"]
+        return data if "classes" in arrays else replace(data, classes=tuple(f"#{name}" for name in data.classes))
     images = _images(arrays[of_images], f"{path}: {of_images}")
     return LabelledImages(images, torch.zeros(len(images), dtype=torch.int64), ("unlabelled",))
 
@@ -109,8 +114,8 @@ def _whole(held: Collection[str]) -> tuple[str, str]:
     return ("images", "labels") if "images" in held else ("arr_0", "arr_1")
 
 
-def _opened(path: Path) -> zipfile.ZipFile:
-    return open_zip(path, "dataset 'npz'", EXPECTED, LARGEST, LARGEST)
+def _opened(path: Path, who: str = "dataset 'npz'") -> zipfile.ZipFile:
+    return open_zip(path, who, EXPECTED, LARGEST, LARGEST)
 
 
 def _held(archive: zipfile.ZipFile) -> list[str]:

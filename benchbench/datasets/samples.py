@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -12,10 +13,13 @@ from torch import Tensor
 from benchbench.datasets._decoded import decoded
 from benchbench.datasets._folders import Contents, Place, contents, read_image_folder
 from benchbench.datasets._pixels import ImageFile, decode_images
+from benchbench.datasets._places import place
 from benchbench.datasets.npz import has_labels, read_arrays
 from benchbench.errors import DataError, DataMissingError, UnsupportedDataError
 from benchbench.types import LabelledImages
 
+# A class that is called by its number alone.
+NUMBER = re.compile(r"#?[0-9]{1,6}")
 FORMS = "a folder or zip of <class>/<image>, a folder or zip of images, or an npz file with 'images'"
 
 
@@ -34,7 +38,8 @@ class Samples:
     def fitted_to(self, shape: tuple[int, int, int], classes: tuple[str, ...], who: str) -> LabelledImages:
         """The same images in a dataset's form: its channels, and where they have labels its classes.
 
-        Classes are told by name, or, where all names are numbers, by number from 0. Grey becomes RGB by repetition,
+        Classes are told by name; where the names are no names but numbers, or folders are called by numbers and the
+        dataset has no classes of these names, by number from 0. Grey becomes RGB by repetition,
         and RGB becomes grey where its channels agree; nothing else is changed.
 
         Args:
@@ -49,8 +54,9 @@ class Samples:
         images = _in_channels(self.data.images, shape[0])
         if tuple(images.shape[1:]) != shape:
             raise UnsupportedDataError(
-                f"{who}: got images of (C, H, W) {self.data.shape}, expected {shape}, as the dataset's are; image "
-                "files are cropped and resized by the config key 'size', which changes what is measured"
+                f"{who}: got images of (C, H, W) {self.data.shape}, expected {shape}, as the dataset's are; resize "
+                "them; of image files, the config key 'size' (of score: --size) does, which is then part of what is "
+                "measured"
             )
         labels = self._labels(classes, who) if self.labelled else self.data.labels
         return LabelledImages(images, labels, classes)
@@ -58,14 +64,14 @@ class Samples:
     def _labels(self, classes: tuple[str, ...], who: str) -> Tensor:
         own = self.data.classes
         places = {name: label for label, name in enumerate(classes)}
-        if not set(own) <= set(places) and all(name.isdecimal() and len(name) <= 6 for name in own):
-            places = {name: int(name) for name in own if int(name) < len(classes)}
+        if not set(own) <= set(places) and all(NUMBER.fullmatch(name) for name in own):
+            places = {name: label for name in own if (label := int(name.lstrip("#"))) < len(classes)}
         strange = [name for name in own if name not in places]
         if strange:
             raise DataError(
                 f"{who}: {len(strange)} of {len(own)} classes are none of the dataset's ({', '.join(strange[:5])}), "
                 f"expected {', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}, or their numbers from 0; "
-                "rename them, or have the labels ignored (labelled: false)"
+                "rename them, or have the labels ignored (labelled: false; of score: --ignore-labels)"
             )
         return torch.tensor([places[name] for name in own])[self.data.labels]
 
@@ -79,12 +85,13 @@ def _in_channels(images: Tensor, channels: int) -> Tensor:
     return images
 
 
-def read_samples(path: Path, size: int | None = None, labelled: bool | None = None) -> Samples:
+def read_samples(path: str | Path, size: int | None = None, labelled: bool | None = None) -> Samples:
     """Read a model's samples; decoded once, and kept as datasets are.
 
     Args:
-        path: ``<class>/<image>`` or images alone, as a folder or a zip (a zip may have a ``dataset.json``); or an npz
+        path: ``<class>/<image>`` or images alone, as a folder or a zip, perhaps with a ``dataset.json``; or an npz
             file with ``images`` and perhaps ``labels``, or ``arr_0`` and perhaps ``arr_1``, as the ADM suite has it.
+            One folder of images is no class, but images without labels.
         size: Image files are cropped to their central square and resized to this; None: as they are.
         labelled: Whether their labels are taken; None: if there are some.
 
@@ -92,9 +99,14 @@ def read_samples(path: Path, size: int | None = None, labelled: bool | None = No
         DataMissingError: If there is no such file or folder.
         DataError: If it holds no images, cannot be read, or has no labels although they are asked for.
     """
-    if not (path.is_file() or path.is_dir()):
+    given = place(Path(), str(path), "samples")
+    if not (given.is_file() or given.is_dir()):
         raise DataMissingError(f"samples: there is no {path}, expected {FORMS}")
-    return _read(path.resolve(), tuple(Place(path).identity()), size, labelled)
+    try:
+        identity = Place(given).identity()
+    except OSError as error:
+        raise DataError(f"samples: {path} cannot be looked through ({error}); mend or move it") from error
+    return _read(given.resolve(), tuple(identity), size, labelled)
 
 
 @lru_cache(maxsize=8)
@@ -110,10 +122,18 @@ def _read(path: Path, identity: tuple[str, ...], size: int | None, labelled: boo
     else:
         held = contents(Place(path), who)
         if labelled is None:
-            labelled = not held.loose
             _no_strays(held, who)
-        decode = partial(read_image_folder, [Place(path)], who, size) if labelled else partial(_alone, held, who, size)
+            labelled = held.indexed is not None or len(held.classes) > 1
+        decode = partial(_of_classes, path, who, size) if labelled else partial(_alone, held, who, size)
     return Samples(decoded({"samples": list(identity), "size": size, "labelled": labelled}, decode), labelled)
+
+
+def _of_classes(path: Path, who: str, size: int | None) -> LabelledImages:
+    """Images by the folders that they are in, or by a ``dataset.json``, whose classes are ``#0``, ``#1``, ..."""
+    data = read_image_folder([Place(path)], who, size)
+    if contents(Place(path), who).indexed is None:
+        return data
+    return replace(data, classes=tuple(f"#{int(name)}" for name in data.classes))
 
 
 def _alone(held: Contents, who: str, size: int | None) -> LabelledImages:
@@ -134,5 +154,6 @@ def _no_strays(held: Contents, who: str) -> None:
     if held.indexed is None and strays and len(strays) < len(held.images):
         raise DataError(
             f"{who}: {len(strays)} of {len(held.images)} images are in no folder ({', '.join(strays[:3])}), expected "
-            "all of them in class folders, or none; move them, or have the labels ignored (labelled: false)"
+            "all of them in class folders, or none; move them, or have the labels ignored (labelled: false; of score: "
+            "--ignore-labels)"
         )

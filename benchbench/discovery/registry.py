@@ -17,6 +17,7 @@ from benchbench.types import (
     DatasetSource,
     Executor,
     FeatureExtractor,
+    FiniteSet,
     Generator,
     Logger,
     Metric,
@@ -144,6 +145,10 @@ class Registry:
     def is_control(self, name: str) -> bool:
         """Whether a generator only calibrates the board (see :meth:`get` for errors)."""
         return bool(self.get("generators", name).cls.role == "control")
+
+    def is_given(self, name: str) -> bool:
+        """Whether a generator gives back images that were made elsewhere (see :meth:`get` for errors)."""
+        return issubclass(self.get("generators", name).cls, FiniteSet)
 
     def outputs(self, metric: str) -> Mapping[str, bool]:
         """The keys of the numbers that a metric gives, and whether each is one a class (see :meth:`get` for errors)."""

@@ -15,7 +15,7 @@ from benchbench.leaderboard import Board, Column, Record, RowInfo, Rules, Settin
 from benchbench.leaderboard.worth import LearningCurve
 from benchbench.plan import Cell, CellState, Result, Setting, all_settings
 from benchbench.runner.workspace import Workspace
-from benchbench.types import FiniteSet, Outcome, Output, Status
+from benchbench.types import Outcome, Output, Status
 
 # An absolute path's folders, up to its last part.
 FOLDERS = re.compile(r"(?<![\w.~])/(?:[^\s/'\":,;]+/)+")
@@ -239,7 +239,7 @@ def _is_control(work: Workspace, cell: Cell) -> bool:
 
 
 def _is_given(work: Workspace, cell: Cell) -> bool:
-    return cell.spec is not None and issubclass(work.registry.get("generators", cell.spec.name).cls, FiniteSet)
+    return cell.spec is not None and work.registry.is_given(cell.spec.name)
 
 
 def train_images(work: Workspace, cell: Cell, arm: Arm) -> int:

@@ -7,6 +7,7 @@ broken torch or a plugin that ends the process, is named and stops nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -19,9 +20,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from packaging.requirements import Requirement
+
+if TYPE_CHECKING:
+    from benchbench.discovery import Registry
 
 State = Literal["ok", "missing", "broken"]
 
@@ -121,41 +125,75 @@ def _apart(data_dir: Path, plugins: Sequence[str]) -> Iterator[Finding]:
     """What the other process finds; how it ended, if that was not of itself."""
     read, write = os.pipe()  # its standard output is where plugins print
     words = [sys.executable, "-m", "benchbench.runner.doctor", str(write), str(data_dir.absolute()), *plugins]
-    doing, hung = ("devices", "torch"), threading.Event()
+    env = {**os.environ, "BENCHBENCH_DATA_DIR": str(data_dir.absolute())}  # for plugins that look for weights there
+    doing = ("devices", "torch")
     with tempfile.TemporaryFile() as errors, os.fdopen(read) as lines:
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=errors, pass_fds=(write,))
+        process = subprocess.Popen(
+            words, stdout=subprocess.DEVNULL, stderr=errors, pass_fds=(write,), env=env, start_new_session=True
+        )
         os.close(write)
-
-        def give_up() -> None:
-            hung.set()
-            process.kill()
-
-        timer = threading.Timer(PATIENCE_S, give_up)
-        timer.start()
+        watch = _Watch(process)
         try:
             for line in lines:
+                watch.again()
                 said = json.loads(line)
                 if "doing" in said:
                     doing = (said["doing"][0], said["doing"][1])
                 else:
                     yield Finding(**said)
+            watch.again()
             process.wait()
         finally:
-            timer.cancel()
-            process.kill()
+            watch.end()
         if process.returncode:
             errors.seek(0)
-            last = (errors.read().decode(errors="replace").split("\n") or [""])[-2:][0].strip()[:300]
-            yield Finding(*doing, "broken", _end(process.returncode, hung.is_set(), last))
+            said_last = errors.read().decode(errors="replace").strip().splitlines()
+            text = _end(process.returncode, watch.hung, said_last[-1][:300] if said_last else "")
+            remedy = "mend or uninstall it"
+            if doing[0] in ("devices", "plugins"):
+                remedy += "; until then no command that loads plugins can work"
+            yield Finding(*doing, "broken", f"{text}; {remedy}")
+
+
+class _Watch:
+    """Kills a process, and all that it has started, when it has said nothing for ``PATIENCE_S``."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._timer: threading.Timer | None = None
+        self.hung = False
+        self.again()
+
+    def again(self) -> None:
+        """It has said something."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = threading.Timer(PATIENCE_S, self._give_up)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _give_up(self) -> None:
+        self.hung = True
+        self._kill()
+
+    def end(self) -> None:
+        """There is nothing left to wait for."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._kill()
+        self._process.wait()
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
 
 def _end(status: int, hung: bool, last: str) -> str:
-    """How the other process ended, and what to do."""
-    remedy = "mend or uninstall it; until then no command that loads plugins can work"
+    """How the other process ended."""
     if hung:
-        return f"hangs (nothing after {PATIENCE_S:g} s); {remedy}"
+        return f"hangs (nothing for {PATIENCE_S:g} s)"
     how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-    return f"ended the process that looked at it ({how}{': ' + last if last else ''}); {remedy}"
+    return f"ended the process that looked at it ({how}{': ' + last if last else ''})"
 
 
 class _Told:
@@ -185,27 +223,28 @@ def main(descriptor: int, data_dir: Path, plugins: Sequence[str]) -> None:
         told.found("plugins", broken.source, "broken", broken.error)
     sound = sorted({(one.source, one.name) for one in registry.all()})
     told.found("plugins", "found", "ok", f"{len(sound)} in {len({source for source, _ in sound})} modules")
-    for name in registry.names("datasets"):
-        told.doing("datasets", name)
-        _checked(told, "datasets", name, lambda name=name: registry.get("datasets", name).cls().check(data_dir))
-    for kind in ("features", "loggers"):
+    for kind in ("datasets", "features", "loggers"):
         for name in registry.names(kind):
             told.doing(kind, name)
-            _checked(told, kind, name, lambda kind=kind, name=name: registry.get(kind, name).cls().check())
+            _checked(told, kind, name, registry, [data_dir] if kind == "datasets" else [])
 
 
-def _checked(told: _Told, topic: str, name: str, check: Any) -> None:
+def _checked(told: _Told, topic: str, name: str, registry: Registry, words: Sequence[Path]) -> None:
     """Whether a plugin has what it needs, by itself."""
     from benchbench.errors import DataMissingError
+    from benchbench.types import DatasetSource
 
     try:
-        text = check() or ""
+        cls = registry.get(topic, name).cls
+        text = cls().check(*words) or "nothing is missing"
+        if topic == "datasets" and cls.check is DatasetSource.check:
+            text = "does not say whether it needs files"
     except DataMissingError as missing:
         told.found(topic, name, "missing", str(missing))
     except Exception as error:
         told.found(topic, name, "broken", f"{type(error).__name__}: {error}")
     else:
-        told.found(topic, name, "ok", str(text) or "nothing is missing")
+        told.found(topic, name, "ok", str(text))
 
 
 def _devices(told: _Told) -> None:

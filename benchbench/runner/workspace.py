@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from benchbench.text import prints
 from benchbench.types import Dataset
 
 LONGEST_NAME = 100
+DATA_DIR_VARIABLE = "BENCHBENCH_DATA_DIR"
 
 
 @dataclass(frozen=True)
@@ -86,19 +88,35 @@ def open_workspace(
     Raises:
         RequestError: If the file, a name in it, a logger or the device is wrong.
     """
+    # For plugins that look for weights and samples there, in this process and in those of the cells.
+    os.environ[DATA_DIR_VARIABLE] = str(data_dir.absolute())
     named = plugins_of(path, overrides)
     asked = [*plugins, *named.values()]
-    registry = load_registry(asked)
+    registry = asked_for(plugins, named.values())
     lost = {broken.source: broken.error for broken in registry.broken}
-    for plugin in plugins:
-        if plugin in lost:
-            raise RequestError(f"plugin {plugin} was asked for and cannot be loaded: {lost[plugin]}")
     unusable = {entry: lost[place] for entry, place in named.items() if place in lost}
     benchmark = load_benchmark(path, registry, overrides, unusable)
     benchmark = _with_loggers(benchmark, registry, loggers)
     dataset = load_dataset(registry, benchmark.dataset, data_dir)
     absolute = tuple(str(Path(plugin).resolve()) if plugin.endswith(".py") else plugin for plugin in asked)
     return assemble(benchmark, registry, dataset, pick_device(device), data_dir, runs_dir, absolute)
+
+
+def asked_for(plugins: Sequence[str], further: Iterable[str] = ()) -> Registry:
+    """All plugins, those that a request names among them.
+
+    Args:
+        plugins: Files and modules that must be usable.
+        further: Those that may be broken; who needs them will say so.
+
+    Raises:
+        RequestError: If one that was asked for cannot be loaded.
+    """
+    registry = load_registry([*plugins, *further])
+    for broken in registry.broken:
+        if broken.source in plugins:
+            raise RequestError(f"plugin {broken.source} was asked for and cannot be loaded: {broken.error}")
+    return registry
 
 
 def _with_loggers(benchmark: Benchmark, registry: Registry, names: Sequence[str]) -> Benchmark:

@@ -80,6 +80,19 @@ class ClassifierTrial(Trial[Classifier]):
                 refusals.append(str(refusal))
         raise NotApplicableError("every image form was declined: " + "; ".join(refusals))
 
+    @cached_property
+    def again(self) -> tuple[Run, int]:
+        """The same training once more, with an augmentation that changes nothing, and how often that was called."""
+        calls = 0
+
+        def augment(images: Tensor, generator: torch.Generator) -> Tensor:
+            nonlocal calls
+            calls += 1
+            return images
+
+        run = self.train(self.data, augment, seed_of_others=2)
+        return run, calls
+
     @property
     def data(self) -> LabelledImages:
         """A pristine copy of the data of the first training."""
@@ -133,8 +146,8 @@ def beside(trial: ClassifierTrial) -> str:
     "draw the initial weights from bb.torch_generator(ctx.seed, ...) and all other noise from ctx.generator",
 )
 def retrain(trial: ClassifierTrial) -> str:
-    """Whatever the global generators' state."""
-    images, again = trial.data.images, trial.train(trial.data, seed_of_others=2)
+    """Whatever the global generators' state; the second time with an augmentation that changes nothing."""
+    images, (again, _) = trial.data.images, trial.again
     expect(same(trial.run.predictor.predict(images), again.predictor.predict(images)), "trained twice, it differs")
     return "identical"
 
@@ -154,14 +167,7 @@ def round_trip(trial: ClassifierTrial) -> str:
 @rule("augments every batch", "train with bb.fit_loop, or call ctx.augment(images, generator) on every batch")
 def augments(trial: ClassifierTrial) -> str:
     """``ctx.augment`` is called at every step."""
-    calls = 0
-
-    def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-        nonlocal calls
-        calls += 1
-        return images
-
-    trial.train(trial.data, augment)
+    _, calls = trial.again
     expect(calls >= STEPS, f"called ctx.augment {calls} times in {STEPS} steps")
     return f"{calls} times in {STEPS} steps"
 
