@@ -90,6 +90,8 @@ def main() -> None:
     if options.peak:
         measure_peak(options.peak, *size)
         return
+    # Before this process grows: the largest size of a child begins with that of the process it is forked off.
+    theirs, our_own = peak("peer", *size), peak("ours", *size)
     real, synthetic = features(*size)
     results = {}
 
@@ -106,7 +108,7 @@ def main() -> None:
     for name, value in results["ours"].items():
         expected = float(results["peer"][name])
         assert abs(value - expected) <= 5e-5 * max(abs(expected), 1.0), f"{name}: got {value}, expected {expected}"
-    print(f"  peak memory: prdc {peak('peer', *size):.0f} MiB, benchbench {peak('ours', *size):.0f} MiB", flush=True)
+    print(f"  peak memory: prdc {theirs:.0f} MiB, benchbench {our_own:.0f} MiB", flush=True)
 
 
 if __name__ == "__main__":
