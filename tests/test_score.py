@@ -289,7 +289,7 @@ def test_too_few_images_are_refused_with_what_would_do(bench: Bench) -> None:
     assert "--set 'protocol.ratios=[1]'" in str(caught.value)
     opened(bench, path, settings=["protocol.ratios=[1]"])
     path = write_npz(bench.folder / "fewer.npz", blends(60))
-    with pytest.raises(RequestError, match="too few of 10 classes") as caught:
+    with pytest.raises(RequestError, match="too few images of 10 of 10 classes") as caught:
         opened(bench, path)
     assert "--set 'settings.fractions=[0.1]'" in str(caught.value)
     work, _ = opened(bench, path, settings=["settings.fractions=[0.1]"])
@@ -300,7 +300,7 @@ def test_too_few_images_are_refused_with_what_would_do(bench: Bench) -> None:
     with pytest.raises(RequestError, match="got 600 images, expected at least 1,"):
         opened(bench, path)
     path = write_npz(bench.folder / "hopeless.npz", blends(2))
-    with pytest.raises(RequestError, match="fewer test and validation images"):
+    with pytest.raises(RequestError, match="no smaller part of the real images would do"):
         opened(bench, path)
 
 
@@ -319,6 +319,9 @@ def test_a_wrong_request_is_a_sentence(bench: Bench) -> None:
         opened(bench, odd)
     with pytest.raises(DataMissingError, match="there is no"):
         opened(bench, bench.folder / "nowhere.npz")
+    dark = bb.LabelledImages(blends(152).images // 16, blends(152).labels, DIGITS.classes)
+    with pytest.raises(DataError, match="got pixels up to 15, where the real images reach 255"):
+        opened(bench, write_npz(bench.folder / "dark.npz", dark))
     with pytest.raises(RequestError, match="settings with all real images and with fewer"):
         opened(bench, path, settings=["settings.fractions=[0.1, 1.0]"])
     with pytest.raises(RequestError, match="--name: got 'a/b'"):

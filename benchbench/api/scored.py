@@ -193,9 +193,24 @@ def _models(
         for path in _places(given, classes, ignore_labels):
             samples = read_samples(path, size, False if ignore_labels else None)
             fitted = samples.fitted_to(shape, classes, f"samples {path.name}")
+            _check_range(fitted.images, work.dataset.train.images, f"samples {path.name}")
             row = _unused(path.stem if path.is_file() else path.resolve().name, names)
             names.add(row)
             yield Model(row, path, samples, fitted.class_counts if samples.labelled else None)
+
+
+def _check_range(images: Tensor, real: Tensor, who: str) -> None:
+    """Pixels in 0..1 or 0..16 that were cast to bytes make black images, and a row that means nothing.
+
+    Raises:
+        DataError: If the brightest pixel is below a quarter of the real images' brightest.
+    """
+    brightest, expected = int(images.max()), int(real.max())
+    if 4 * brightest < expected:
+        raise DataError(
+            f"{who}: got pixels up to {brightest}, where the real images reach {expected}; expected the same range: "
+            "multiply them before they are made uint8"
+        )
 
 
 def _places(given: Path, classes: Sequence[str], ignore_labels: bool) -> list[Path]:
@@ -303,13 +318,12 @@ def _enough(model: Model, need: Tensor, spare: float = 1.0) -> bool:
 
 
 def _shortage(model: Model, need: Tensor, classes: Sequence[str]) -> str:
-    total = f"got {len(model.samples.data):,} images, expected at least {int(need.sum()):,}"
     if model.counts is None:
-        return total
+        return f"got {len(model.samples.data):,} images, expected at least {int(need.sum()):,}"
     there = model.counts
     short = torch.nonzero(there < need).flatten().tolist()
     listed = ", ".join(f"{classes[label]} {int(there[label]):,} of {int(need[label]):,}" for label in short[:3])
-    return f"{total}; too few of {len(short)} classes ({listed}{', ...' if len(short) > 3 else ''})"
+    return f"got too few images of {len(short)} of {len(classes)} classes ({listed}{', ...' if len(short) > 3 else ''})"
 
 
 def _remedy(work: Workspace, model: Model) -> str:
@@ -327,7 +341,7 @@ def _remedy(work: Workspace, model: Model) -> str:
     for fraction in FRACTIONS:
         if would_do(class_sizes(train.class_counts, fraction, 1.0), protocol.ratios):
             return f"Bring more, or take fewer real images: --set 'settings.fractions=[{fraction:g}]'"
-    return "Bring more, or take fewer test and validation images by the dataset's config"
+    return "Bring more: no smaller part of the real images would do, since as many samples are held out all the same"
 
 
 def found(models: Sequence[Model]) -> Mapping[str, str]:

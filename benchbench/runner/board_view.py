@@ -15,7 +15,7 @@ def print_board(console: Console, board: Board) -> None:
     ranked = board.headline
     table = Table("rank", "row", *(escape(column.label) for column in ranked), box=None)
     for row in board.rows:
-        rank = row.ranks.get(board.rank_by)
+        rank = row.ranks.get(board.rank_by) if len(board.seeds) > 1 else None  # one seed tells nothing apart
         table.add_row(
             "" if rank is None else str(rank), escape(_name(row)), *(_cell(row, column.key) for column in ranked)
         )
@@ -24,6 +24,9 @@ def print_board(console: Console, board: Board) -> None:
     for warning in board.warnings:
         console.print(f"not to be trusted: {warning}", style="red", markup=False)
     console.print(f"verdict: {board.verdict.text}", markup=False, highlight=False, soft_wrap=True)
+    for row in board.of_role("generator"):
+        if row.memorizes:
+            console.print(f"copies: the memorization flag is up on {row.info.name}", style="red", markup=False)
     for name, verdict in (("beside classical augmentation", board.beside_classical), ("transfer", board.transfer)):
         if verdict is not None:
             console.print(f"{name}: {verdict.text}", markup=False, highlight=False, soft_wrap=True)
