@@ -22,10 +22,12 @@ from benchbench.commands.options import (
     DataDir,
     Debug,
     Device,
+    Jobs,
     Log,
     Only,
     Out,
     Plugins,
+    RetryFailed,
     RunsDir,
     Seeds,
     Settings,
@@ -57,14 +59,14 @@ def run(
     only: Only = [],  # noqa: B006
     seeds: Seeds = None,
     device: Device = "auto",
-    jobs: Annotated[int | None, typer.Option(min=1, help="Cells at a time; one a processor unless given.")] = None,
+    jobs: Jobs = None,
     executor: Annotated[str, typer.Option(help="How cells are run.")] = "local",
     plugin: Plugins = [],  # noqa: B006
     setting: Settings = [],  # noqa: B006
     data_dir: DataDir = HERE_DATA,
     runs_dir: RunsDir = HERE_RUNS,
     out: Out = HERE_REPORTS,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run cells again that failed before.")] = False,
+    retry_failed: RetryFailed = False,
     log: Log = [],  # noqa: B006
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more: every phase, losses, samples.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,

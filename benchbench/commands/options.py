@@ -26,6 +26,8 @@ Log = Annotated[
 DataDir = Annotated[Path, typer.Option(envvar="BENCHBENCH_DATA_DIR", help="Where datasets are looked for.")]
 RunsDir = Annotated[Path, typer.Option(envvar="BENCHBENCH_RUNS_DIR", help="Where results are kept.")]
 Out = Annotated[Path, typer.Option(help="Reports go to OUT/<benchmark>.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Cells at a time; one a processor unless given.")]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Run cells again that failed before.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 HERE_DATA, HERE_RUNS, HERE_REPORTS = Path("data"), Path(".benchbench"), Path("reports")

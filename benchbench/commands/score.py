@@ -17,8 +17,10 @@ from benchbench.commands.options import (
     DataDir,
     Debug,
     Device,
+    Jobs,
     Out,
     Plugins,
+    RetryFailed,
     RunsDir,
     Settings,
     options,
@@ -61,9 +63,9 @@ def score(
     name: Annotated[
         str | None, typer.Option("--name", help="What the board is called; <benchmark>-with-<rows> unless given.")
     ] = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run cells again that failed before.")] = False,
+    retry_failed: RetryFailed = False,
     device: Device = "auto",
-    jobs: Annotated[int | None, typer.Option(min=1, help="Cells at a time; one a processor unless given.")] = None,
+    jobs: Jobs = None,
     plugin: Plugins = [],  # noqa: B006
     setting: Settings = [],  # noqa: B006
     data_dir: DataDir = HERE_DATA,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from benchbench.errors import DataError
+from benchbench.types import LabelledImages
 
 # More classes than any dataset has: a label beyond is a mistake, and every class below it would be listed.
 LARGEST_LABEL = 100_000
@@ -32,6 +33,11 @@ def checked_labels(array: npt.NDArray[Any], who: str) -> Tensor:
             "an unlabelled image, which cannot be benchmarked)"
         )
     return torch.from_numpy(array.ravel().astype(np.int64))
+
+
+def unlabelled(images: Tensor) -> LabelledImages:
+    """Images ``uint8 (N, C, H, W)`` without labels: all of one class, ``unlabelled``."""
+    return LabelledImages(images, torch.zeros(len(images), dtype=torch.int64), ("unlabelled",))
 
 
 def class_names(names: Sequence[str] | None, labels: Iterable[Tensor], who: str) -> tuple[str, ...]:

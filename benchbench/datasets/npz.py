@@ -16,7 +16,7 @@ from pydantic import Field
 
 from benchbench.datasets._carve import SPLITS, Shares, carved
 from benchbench.datasets._decoded import decoded
-from benchbench.datasets._labels import checked_labels, class_names
+from benchbench.datasets._labels import checked_labels, class_names, unlabelled
 from benchbench.datasets._places import own_images, place
 from benchbench.datasets._zips import open_zip, read_member
 from benchbench.errors import DataError, DataMissingError
@@ -105,8 +105,7 @@ def read_arrays(path: Path, labelled: bool) -> LabelledImages:
     if labelled:
         data = _splits(arrays, {"all": (of_images, of_labels)}, path)["all"]
         return data if "classes" in arrays else replace(data, classes=tuple(f"#{name}" for name in data.classes))
-    images = _images(arrays[of_images], f"{path}: {of_images}")
-    return LabelledImages(images, torch.zeros(len(images), dtype=torch.int64), ("unlabelled",))
+    return unlabelled(_images(arrays[of_images], f"{path}: {of_images}"))
 
 
 def _whole(held: Collection[str]) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from benchbench.datasets._decoded import decoded
 from benchbench.datasets._folders import Contents, Place, contents, read_image_folder
+from benchbench.datasets._labels import unlabelled
 from benchbench.datasets._pixels import ImageFile, decode_images
 from benchbench.datasets._places import place
 from benchbench.datasets.npz import has_labels, read_arrays
@@ -124,16 +125,15 @@ def _read(path: Path, identity: tuple[str, ...], size: int | None, labelled: boo
         if labelled is None:
             _no_strays(held, who)
             labelled = held.indexed is not None or len(held.classes) > 1
-        decode = partial(_of_classes, path, who, size) if labelled else partial(_alone, held, who, size)
+        numbered = held.indexed is not None
+        decode = partial(_of_classes, path, numbered, who, size) if labelled else partial(_alone, held, who, size)
     return Samples(decoded({"samples": list(identity), "size": size, "labelled": labelled}, decode), labelled)
 
 
-def _of_classes(path: Path, who: str, size: int | None) -> LabelledImages:
+def _of_classes(path: Path, numbered: bool, who: str, size: int | None) -> LabelledImages:
     """Images by the folders that they are in, or by a ``dataset.json``, whose classes are ``#0``, ``#1``, ..."""
     data = read_image_folder([Place(path)], who, size)
-    if contents(Place(path), who).indexed is None:
-        return data
-    return replace(data, classes=tuple(f"#{int(name)}" for name in data.classes))
+    return replace(data, classes=tuple(f"#{int(name)}" for name in data.classes)) if numbered else data
 
 
 def _alone(held: Contents, who: str, size: int | None) -> LabelledImages:
@@ -141,7 +141,7 @@ def _alone(held: Contents, who: str, size: int | None) -> LabelledImages:
     files = [ImageFile(name, held.images[name]) for name in sorted(held.images)]
     if not files:
         raise DataError(f"{who}: got no image, expected {FORMS}")
-    return LabelledImages(decode_images(files, who, size), torch.zeros(len(files), dtype=torch.int64), ("unlabelled",))
+    return unlabelled(decode_images(files, who, size))
 
 
 def _no_strays(held: Contents, who: str) -> None:
