@@ -136,12 +136,12 @@ def test_with_one_seed_a_control_is_judged_by_its_mean() -> None:
 
     rows = {"g": one("g", 1.0), "h": one("h", 5.0), "n": one("n", 50.0)}
     infos = [info("g"), info("h", "control", expected="best"), info("n", "control", expected="worst")]
-    assert board(rows, infos).warnings == ("h does not come out best by FD[x]",)
+    assert board(rows, infos).warnings == ("h does not come out best by FD[x] (better: g)",)
 
 
 def test_controls_out_of_place_are_a_warning() -> None:
-    assert controls(holdout=5.0, noise=50).warnings == ("h does not come out best by FD[x]",)
-    assert controls(holdout=0.5, noise=0.9).warnings == ("n does not come out worst by FD[x]",)
+    assert controls(holdout=5.0, noise=50).warnings == ("h does not come out best by FD[x] (better: g)",)
+    assert controls(holdout=0.5, noise=0.9).warnings == ("n does not come out worst by FD[x] (worse: g)",)
 
 
 def lifts(**rows: list[float]) -> dict[str, np.ndarray]:
@@ -168,6 +168,14 @@ def test_a_harmful_generator_does_not_hide_that_the_best_has_no_effect() -> None
     verdict = decide(lifts(a=spread(-0.03, 0.001), b=spread(0.0002, 0.001)), RATIOS, 0.01, 0.95)
     assert verdict.kind == "no_effect"
     assert verdict.row == "b"
+
+
+def test_one_generator_alone_is_not_called_the_best() -> None:
+    assert decide(lifts(a=spread(0.0, 0.001)), RATIOS, 0.01, 0.95).text.startswith(
+        "no effect (within ±1 points): a gives"
+    )
+    assert decide(lifts(a=spread(-0.05, 0.001)), RATIOS, 0.01, 0.95).text.startswith("harmful: a gives -5.00")
+    assert ": a gives" in decide(lifts(a=spread(0.0, 0.05)), RATIOS, 0.01, 0.95).text
 
 
 def test_a_lift_within_the_margin_does_not_matter_however_sure_it_is() -> None:
@@ -265,7 +273,7 @@ def test_generators_that_saw_more_do_not_discredit_the_held_out_control() -> Non
     }
     infos = [info("g"), info("h", "control", expected="best"), info("n", "control", expected="worst")]
     assert board(rows, [*infos, info("rich", generator_data="full")]).warnings == ()
-    assert board(rows, [*infos, info("rich")]).warnings == ("h does not come out best by FD[x]",)
+    assert board(rows, [*infos, info("rich")]).warnings == ("h does not come out best by FD[x] (better: rich)",)
 
 
 def test_lift_over_classical_augmentation_has_its_own_ratio_and_verdict() -> None:

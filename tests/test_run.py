@@ -244,7 +244,7 @@ def test_a_failed_cell_is_retried_on_request_and_after_a_change(finished: Bench)
     assert finished("run", "toy.yaml").returncode == 1
     (finished.folder / "fixed").touch()
     done = finished.run("--retry-failed")
-    assert "1 cells computed, 2 served" in done.stdout
+    assert "1 cell computed, 2 served" in done.stdout
 
 
 def test_a_metric_that_fails_costs_only_itself(finished: Bench) -> None:

@@ -125,7 +125,7 @@ def test_classes_are_told_by_name_or_all_by_number(own: list[str]) -> None:
         fitted = bb.Samples(data, True).fitted_to((1, 4, 4), ("cat", "dog"), "test")
         assert fitted.labels.tolist() == [meant[name] for name in own]
     else:
-        with pytest.raises(DataError, match="none of the dataset's"):
+        with pytest.raises(DataError, match="not in the dataset"):
             bb.Samples(data, True).fitted_to((1, 4, 4), ("cat", "dog"), "test")
 
 
@@ -304,6 +304,23 @@ def test_too_few_images_are_refused_with_what_would_do(bench: Bench) -> None:
         opened(bench, path)
 
 
+def test_numbers_that_count_from_one_are_recognized() -> None:
+    images = torch.zeros(3, 1, 4, 4, dtype=torch.uint8)
+    data = bb.LabelledImages(images, torch.arange(3), ("1", "2", "3"))
+    with pytest.raises(DataError, match="numbered from 1: subtract 1"):
+        bb.Samples(data, True).fitted_to((1, 4, 4), ("cat", "cow", "dog"), "test")
+
+
+def test_samples_are_looked_for_before_the_dataset(bench: Bench) -> None:
+    (bench.folder / "a.tar").write_bytes(b"")
+    for path, told in (
+        ("nowhere", "there is no nowhere"),
+        (bench.folder / "a.tar", "got the file .*a.tar, expected a"),
+    ):
+        with pytest.raises((DataError, DataMissingError), match=told):
+            opened(bench, Path(path), benchmark=None, dataset="cifar10", data_dir=bench.folder / "none")
+
+
 def test_a_wrong_request_is_a_sentence(bench: Bench) -> None:
     path = write_npz(bench.folder / "a.npz", blends(152))
     odd = write_folder(blends(1), bench.folder / "odd", tuple(f"{name}s" for name in DIGITS.classes))
@@ -315,7 +332,7 @@ def test_a_wrong_request_is_a_sentence(bench: Bench) -> None:
     ):
         with pytest.raises(RequestError, match=told):
             opened(bench, path, **changed)
-    with pytest.raises(DataError, match="none of the dataset's"):  # classes mistyped, not ten models
+    with pytest.raises(DataError, match="not in the dataset"):  # classes mistyped, not ten models
         opened(bench, odd)
     with pytest.raises(DataMissingError, match="there is no"):
         opened(bench, bench.folder / "nowhere.npz")

@@ -18,7 +18,7 @@ from benchbench.config import BASELINE, Benchmark, GeneratorSpec
 from benchbench.config.check import did_you_mean
 from benchbench.config.schema import NAME
 from benchbench.datasets._folders import Place, contents, hidden
-from benchbench.datasets.samples import FORMS, Samples, read_samples
+from benchbench.datasets.samples import ARCHIVES, FORMS, Samples, read_samples, samples_place
 from benchbench.datasets.subset import class_sizes
 from benchbench.downstream.sample_plan import plan_samples
 from benchbench.errors import DataError, RequestError
@@ -32,7 +32,6 @@ Seen = Literal["labelled", "unlabelled", "full"]
 
 GENERATOR = "samples"
 DEFAULT = Path(__file__).with_name("score.yaml")
-ARCHIVES = (".npz", ".zip")
 LONGEST_NAME = 64
 # Of images without labels so many times the need are proposed: a classifier does not call equally many of each class.
 SPARE = 1.3
@@ -157,6 +156,8 @@ def open_scored(
     """
     if (dataset is None) == (benchmark is None):
         raise RequestError("score: say either --dataset NAME or --benchmark FILE: what the samples are to augment")
+    for path in paths:  # before the dataset is looked for, which may take long
+        samples_place(path)
     if dataset is not None:
         known = asked_for(plugins).names("datasets")
         if dataset not in known:

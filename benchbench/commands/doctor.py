@@ -38,10 +38,11 @@ def doctor(
             typer.echo(topic)
         line = f"  {finding.state:<8} {printable(finding.name)}: {printable(finding.text)}"
         typer.secho(line, fg=COLOURS[finding.state])
-    broken = sum(finding.state == "broken" for finding in found)
+    missing, broken = (sum(finding.state == state for finding in found) for state in ("missing", "broken"))
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in found], indent=2))
-    elif not broken:
-        typer.echo("nothing is broken")
+    else:
+        typer.echo(f"{missing} missing: what needs none of that runs")
+        typer.echo(f"{broken} broken: to be mended first" if broken else "nothing is broken")
     if broken:
         raise typer.Exit(1)

@@ -35,12 +35,13 @@ def finish(console: Console, compute: Callable[[], Finished], name: str, runs_di
         raise typer.Exit(130) from None
     if not quiet:
         print_boards(console, done.boards)
-        counts = f"{done.computed} cells computed, {done.served} served from {runs_dir}"
+        cells = "cell" if done.computed == 1 else "cells"
+        counts = f"{done.computed} {cells} computed, {done.served} served from {runs_dir}"
         _say(console, f"{counts}; report: {done.folder / 'leaderboard.md'}")
     for failure in done.failures:
         _say(console, f"{failure.name}: {failure.status} in {failure.phase}: {failure.message}")
     if done.failures:
-        _say(console, f"logs: {runs_dir / 'cells' / name}/<cell>/log.txt; --retry-failed runs them again")
+        _say(console, f"logs: {runs_dir / 'cells' / name}/<cell>/log.txt; what is mended, --retry-failed runs again")
     for fault in done.faults:
         typer.secho(f"benchbench: {fault}; all results are kept", err=True, fg="red")
     if done.failures or done.faults:

@@ -21,6 +21,8 @@ from benchbench.types import LabelledImages
 
 # A class that is called by its number alone.
 NUMBER = re.compile(r"#?[0-9]{1,6}")
+# Files that hold images.
+ARCHIVES = (".npz", ".zip")
 FORMS = "a folder or zip of <class>/<image>, a folder or zip of images, or an npz file with 'images'"
 
 
@@ -69,10 +71,14 @@ class Samples:
             places = {name: label for name in own if (label := int(name.lstrip("#"))) < len(classes)}
         strange = [name for name in own if name not in places]
         if strange:
+            from_one = {int(name.lstrip("#")) for name in own if NUMBER.fullmatch(name)} == set(
+                range(1, len(classes) + 1)
+            )
             raise DataError(
-                f"{who}: {len(strange)} of {len(own)} classes are none of the dataset's ({', '.join(strange[:5])}), "
+                f"{who}: of {len(own)} classes, {len(strange)} not in the dataset ({', '.join(strange[:5])}), "
                 f"expected {', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}, or their numbers from 0; "
-                "rename them, or have the labels ignored (labelled: false; of score: --ignore-labels)"
+                + ("they seem to be numbered from 1: subtract 1" if from_one else "rename them")
+                + ", or have the labels ignored (labelled: false; of score: --ignore-labels)"
             )
         return torch.tensor([places[name] for name in own])[self.data.labels]
 
@@ -84,6 +90,21 @@ def _in_channels(images: Tensor, channels: int) -> Tensor:
     if images.shape[1] == 3 and channels == 1 and bool((images == images[:, :1]).all()):
         return images[:, :1]
     return images
+
+
+def samples_place(path: str | Path) -> Path:
+    """Where samples are.
+
+    Raises:
+        DataMissingError: If there is no such file or folder.
+        DataError: If a file is of a kind that is not read.
+    """
+    given = place(Path(), str(path), "samples")
+    if not (given.is_file() or given.is_dir()):
+        raise DataMissingError(f"samples: there is no {path}, expected {FORMS}")
+    if given.is_file() and given.suffix.lower() not in ARCHIVES:
+        raise DataError(f"samples: got the file {path}, expected {FORMS}; make one of these of it")
+    return given
 
 
 def read_samples(path: str | Path, size: int | None = None, labelled: bool | None = None) -> Samples:
@@ -100,9 +121,7 @@ def read_samples(path: str | Path, size: int | None = None, labelled: bool | Non
         DataMissingError: If there is no such file or folder.
         DataError: If it holds no images, cannot be read, or has no labels although they are asked for.
     """
-    given = place(Path(), str(path), "samples")
-    if not (given.is_file() or given.is_dir()):
-        raise DataMissingError(f"samples: there is no {path}, expected {FORMS}")
+    given = samples_place(path)
     try:
         identity = Place(given).identity()
     except OSError as error:

@@ -52,8 +52,11 @@ def distrust(
                 continue
             if not len(finite(values[column.key][info.name])):
                 reasons.append(f"{info.name} was not scored by {column.label}")
-            elif _out_of_place(info, scored, column, values, alpha):
-                reasons.append(f"{info.name} does not come out {info.expected} by {column.label}")
+            elif beyond := _beyond(info, scored, column, values, alpha):
+                how = "better" if info.expected == "best" else "worse"
+                reasons.append(
+                    f"{info.name} does not come out {info.expected} by {column.label} ({how}: {', '.join(beyond)})"
+                )
     return reasons + _wrong_flags(infos, memorizes)
 
 
@@ -81,8 +84,8 @@ def copies(shares: Values, images: int, level: float) -> bool:
     return proportion_interval(copied, images * len(shares), level).low > COPIED_SHARE
 
 
-def _out_of_place(info: RowInfo, generators: Sequence[str], column: Column, values: ByColumn, alpha: float) -> bool:
-    """Whether a generator is better than a control that should be best, or worse than one that should be worst."""
+def _beyond(info: RowInfo, generators: Sequence[str], column: Column, values: ByColumn, alpha: float) -> list[str]:
+    """The generators that are better than a control that should be best, or worse than one that should be worst."""
     sign = 1.0 if bool(column.higher_is_better) is (info.expected == "best") else -1.0
     own = values[column.key][info.name]
     tests, beyond = {}, {}
@@ -93,4 +96,4 @@ def _out_of_place(info: RowInfo, generators: Sequence[str], column: Column, valu
         beyond[name] = bool(both.any()) and sign * other[both].mean() > sign * own[both].mean()
     adjusted = holm(tests)
     one_seed = len(finite(own)) == 1
-    return any(beyond[name] and (p <= alpha or (np.isnan(p) and one_seed)) for name, p in adjusted.items())
+    return [name for name, p in adjusted.items() if beyond[name] and (p <= alpha or (np.isnan(p) and one_seed))]

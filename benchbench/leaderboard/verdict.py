@@ -78,18 +78,19 @@ def decide(
     harmless = [row for row in wide if -margin <= wide[row].low]
     if harmless and all(interval.high <= margin for interval in plain.values()):
         best = max(harmless, key=lambda row: plain[row].mean)
-        text = f"no effect (within ±{100 * margin:g} points): the best, {best}, gives {describe(plain[best])}"
+        who = f"the best, {best}," if len(lifts) > 1 else best
+        text = f"no effect (within ±{100 * margin:g} points): {who} gives {describe(plain[best])}"
         return Verdict("no_effect", text, best)
     helping = [row for row in wide if wide[row].low > 0]
     if helping:
         best = max(helping, key=lambda row: wide[row].mean)
         return Verdict("augment", f"augment with {best} at ratio {ratios[best]:g}: {describe(plain[best])}", best)
     if all(interval.high < 0 for interval in plain.values()):
-        return Verdict("harmful", f"harmful: even the best, {best}, gives {describe(plain[best])}", best)
+        who = f"even the best, {best}," if len(lifts) > 1 else best
+        return Verdict("harmful", f"harmful: {who} gives {describe(plain[best])}", best)
     more = _seeds_wanted(lifts, plain, margin, level, least_spread, tests)
-    return Verdict(
-        "undetermined", f"undetermined, {more}: the best so far, {best}, gives {describe(plain[best])}", best
-    )
+    who = f"the best so far, {best}," if len(lifts) > 1 else best  # "best" of one alone would read like praise
+    return Verdict("undetermined", f"undetermined, {more}: {who} gives {describe(plain[best])}", best)
 
 
 def _seeds_wanted(
