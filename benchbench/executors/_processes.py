@@ -10,9 +10,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from benchbench.types import PARENT_VARIABLE, Task
 
@@ -35,17 +35,33 @@ class Process(Protocol):
         """
 
 
+def interpreter(
+    words: Sequence[str], env: Mapping[str, str], output: IO[bytes] | int, passed: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
+    """A new ``python -m WORDS`` without input, in a session of its own.
+
+    Args:
+        words: A module, and what it is told.
+        env: What its environment has beyond this process's.
+        output: Where it writes, errors too.
+        passed: File descriptors that it has under the same numbers.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, **env},
+        pass_fds=passed,
+        start_new_session=True,
+    )
+
+
 def started(task: Task, env: Mapping[str, str]) -> Process:
-    """A new interpreter: ``python -m MODULE PAYLOAD``, in a session of its own."""
+    """A new interpreter: ``python -m MODULE PAYLOAD``."""
+    env = {**task.env, **env, PARENT_VARIABLE: str(os.getpid())}
     with (task.folder / "log.txt").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", task.module, str(task.payload)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **task.env, **env, PARENT_VARIABLE: str(os.getpid())},
-            start_new_session=True,
-        )
+        return interpreter([task.module, str(task.payload)], env, log)
 
 
 class Copy:
@@ -89,16 +105,8 @@ class Nursery:
     def __init__(self, module: str, env: Mapping[str, str], folder: Path) -> None:
         self._line, theirs = socket.socketpair()
         with theirs:
-            words = ["-m", "benchbench.executors._nursery", module, str(folder), str(theirs.fileno())]
-            self._process = subprocess.Popen(
-                [sys.executable, *words],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, **env},
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
+            words = ["benchbench.executors._nursery", module, str(folder), str(theirs.fileno())]
+            self._process = interpreter(words, env, subprocess.DEVNULL, [theirs.fileno()])
         self._received = b""
         self._status: dict[int, int] = {}
         try:
