@@ -17,6 +17,13 @@ from warm import command_line
 torch.set_num_threads(1)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests are about a CPU wherever they run, but for those that are asked for with ``-m gpu``."""
+    marks = str(config.option.markexpr).split()
+    if "gpu" not in marks or "not" in marks:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 def examples(usual: int) -> int:
     """How many inputs a property test tries: so many, times ``BENCHBENCH_EXAMPLES`` where that is set."""
     return usual * int(os.environ.get("BENCHBENCH_EXAMPLES", "1"))

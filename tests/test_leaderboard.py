@@ -170,6 +170,13 @@ def test_a_harmful_generator_does_not_hide_that_the_best_has_no_effect() -> None
     assert verdict.row == "b"
 
 
+def test_what_only_looks_decided_says_what_it_is_as_the_best_of_several() -> None:
+    values = [0.0127, 0.02, 0.0273]  # t(0.975, 2) = 4.303, t(0.9875, 2) = 6.205
+    verdict = decide(lifts(a=values, b=spread(0.0, 0.02)), RATIOS, 0.01, 0.95)
+    assert verdict.kind == "undetermined"
+    assert "a, gives +2.00 [+0.19, +3.81] points, n = 3; as the best of 2 tries [-0.62, +4.62]" in verdict.text
+
+
 def test_one_generator_alone_is_not_called_the_best() -> None:
     assert decide(lifts(a=spread(0.0, 0.001)), RATIOS, 0.01, 0.95).text.startswith(
         "no effect (within ±1 points): a gives"

@@ -52,6 +52,8 @@ def command_line(
     Raises:
         subprocess.TimeoutExpired: After so many seconds; the process is killed.
     """
+    if not _on_gpu(words):  # these tests are about a CPU wherever they run
+        env = {**env, "CUDA_VISIBLE_DEVICES": ""}
     _serving()
     with tempfile.TemporaryDirectory() as kept:
         said = [Path(kept) / name for name in ("out", "err")]
@@ -88,8 +90,13 @@ def _main(words: list[str], folder: str, env: dict[str, str], said: list[str]) -
     os.environ.update(env)
     sys.path.insert(0, folder)  # as python -m has it
     sys.argv = ["benchbench", *words]
-    with mock.patch.object(_processes, "interpreter", _Copy):
-        main()
+    if not _on_gpu(words):  # CUDA is started in this process then, and cannot be in a copy of it
+        mock.patch.object(_processes, "interpreter", _Copy).start()
+    main()
+
+
+def _on_gpu(words: Sequence[str]) -> bool:
+    return "cuda" in words
 
 
 class _Copy:

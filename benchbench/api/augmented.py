@@ -65,7 +65,7 @@ class Rule:
     def __str__(self) -> str:
         parts = ["the classifier of the real images calls it by its label"] if self.agreed else []
         parts += [f"with probability at least {self.confidence:g}"] if self.confidence > 0 else []
-        parts += ["it is not nearer to a training image than 99 % of unseen real images are"] if self.new else []
+        parts += ["it is no likelier a copy than 99 % of unseen real images are"] if self.new else []
         return "; ".join(parts) or "none: every sample is taken"
 
 

@@ -90,7 +90,10 @@ def decide(
         return Verdict("harmful", f"harmful: {who} gives {describe(plain[best])}", best)
     more = _seeds_wanted(lifts, plain, margin, level, least_spread, tests)
     who = f"the best so far, {best}," if len(lifts) > 1 else best  # "best" of one alone would read like praise
-    return Verdict("undetermined", f"undetermined, {more}: {who} gives {describe(plain[best])}", best)
+    gives = describe(plain[best])
+    if plain[best].low > 0:  # it looks decided, and is not
+        gives += f"; as the best of {tests} tries [{percent(wide[best].low)}, {percent(wide[best].high)}]"
+    return Verdict("undetermined", f"undetermined, {more}: {who} gives {gives}", best)
 
 
 def _seeds_wanted(

@@ -48,7 +48,7 @@ def worth_sentence(board: Board) -> str:
     said = _alone(images, row.worth_alone)
     if row.worth_added is not None:
         whose = f"{added:,} of them" if said else f"{added:,} synthetic images of {escape(name)}"
-        said.append(_added(f"with {whose} added, the {real:,} real ones", row.worth_added))
+        said.append(_added(f"with {whose} added, the {real:,} real ones", row.worth_added, real))
     text = "; ".join(said)
     return f"{text[0].upper()}{text[1:]}." if text else ""
 
@@ -61,9 +61,12 @@ def _alone(images: str, worth: Worth | None) -> list[str]:
     return [f"{images} alone train as well as {worth_words(worth)} real ones"]
 
 
-def _added(images: str, worth: Worth) -> str:
+def _added(images: str, worth: Worth, real: int) -> str:
     if not readable(worth):
         return f"{images} are worth a number that cannot be read off from {worth.n} seeds"
+    if worth.above and round(worth.value if math.isnan(worth.low) else worth.low) < real:
+        # "At least" fewer than there are says nothing.
+        return f"{images} are worth a number that cannot be read off: in some seeds it lies beyond their curve"
     return f"{images} are worth {worth_words(worth)} real ones in all"
 
 
@@ -169,6 +172,7 @@ def seeds_sentence(dossier: Dossier, board: Board) -> str:
         f"Mean ± half-width of the {100 * dossier.level:g} % Student t interval over {len(board.seeds)} seeds "
         f"({', '.join(map(str, board.seeds))}); in parentheses the rank within the column. A rank is one plus the "
         "number of generators that are significantly better (paired t-tests over seeds, Holm-corrected over all "
-        "pairs), so rows that cannot be told apart from the best share rank 1. Intervals and tests speak of seeds, on "
-        f"this one set of test images.{subset}"
+        "pairs): at rank 1, none is. A shared rank does not prove equality. Intervals and tests speak of seeds, on "
+        "this one set of test images; where seeds agree to the last image, an accuracy is given the spread that "
+        f"rounding to whole images has.{subset}"
     )

@@ -111,7 +111,8 @@ class Stages:
     def fit(self) -> Entry:
         """Fit the generator on the training images (a control may ask for ``val``)."""
         inputs = self.inputs.fit(self.cell)
-        path = self.store.root / "checkpoints" / f"{content_key('fit', inputs)}.pt"
+        kind = self.work.device.type  # random states of one kind of device cannot be set on another
+        path = self.store.root / "checkpoints" / f"{content_key('fit', inputs)}{'' if kind == 'cpu' else f'.{kind}'}.pt"
         checkpoint = FileCheckpoint(path, self.inputs.benchmark.limits.checkpoint_every)
         entry = self.store.get_or_make("fit", inputs, lambda: self._fit(checkpoint))
         checkpoint.clear()
@@ -155,6 +156,7 @@ class Stages:
             note=note,
             show=self.progress.show,
         )
+        self._warm_up()
         began = time.perf_counter()
         facts = generator.fit(own, context)
         self._synchronize()
@@ -353,6 +355,13 @@ class Stages:
             tested["synthetic"] = self.held_out_samples
         results: dict[str, Evaluation] = {name: evaluate(predictor, data) for name, data in tested.items()}
         return {name: asdict(result) for name, result in results.items()}
+
+    def _warm_up(self) -> None:
+        """Start the device, and forget how much memory others took: neither is the fit's."""
+        if self.work.device.type == "cuda":
+            torch.zeros(1, device=self.work.device)
+            self._synchronize()
+            torch.cuda.reset_peak_memory_stats(self.work.device)
 
     def _synchronize(self) -> None:
         """Wait for the device, so that a measured time is the work's."""

@@ -41,6 +41,8 @@ from benchbench.types import PARENT_VARIABLE, SLOT_VARIABLE, CellRun, Status
 
 # Colours in a message are for a terminal, not for a report.
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+# What errors say for want of memory that have no type of their own: torch's on a CPU, CUDA's driver, its libraries.
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
 
 
 def payload(work: Workspace, cell: Cell) -> dict[str, Any]:
@@ -175,7 +177,7 @@ def status_of(error: BaseException) -> Status:
         return Status.COLLAPSED
     if isinstance(error, UnsupportedDataError):
         return Status.SKIPPED
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY):
         return Status.OUT_OF_MEMORY
     return Status.FAILED
 

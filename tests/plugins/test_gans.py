@@ -320,6 +320,18 @@ def test_options_train_and_resume_to_the_same_bits(
     assert torch.equal(draw(whole, labels), draw(plain, labels))
 
 
+@pytest.mark.parametrize("gan", [Cgan, WganGp])
+def test_in_mixed_precision_every_weight_of_the_generator_learns(gan: type[bb.Gan]) -> None:
+    """Of a cast that is kept from a pass without gradients, the next pass would get none."""
+    states = []
+    for steps in (1, 6):
+        made = gan(gan.Config.model_validate(TINY | {"n_critic": 2, "steps": steps}))
+        made.fit(images((3, 8, 8)), context(compute=Compute("bf16", channels_last=True)))
+        states.append(made.state_dict()["network"])
+    floats = {key for key, value in states[0].items() if value.is_floating_point()}
+    assert floats and not [key for key in floats if torch.equal(states[0][key], states[1][key])]
+
+
 def test_augmentation_reaches_both_players(monkeypatch: pytest.MonkeyPatch) -> None:
     for gan in GANS:
         seen: list[int] = []
