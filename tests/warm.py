@@ -52,8 +52,6 @@ def command_line(
     Raises:
         subprocess.TimeoutExpired: After so many seconds; the process is killed.
     """
-    if not _on_gpu(words):  # these tests are about a CPU wherever they run
-        env = {**env, "CUDA_VISIBLE_DEVICES": ""}
     _serving()
     with tempfile.TemporaryDirectory() as kept:
         said = [Path(kept) / name for name in ("out", "err")]
@@ -90,13 +88,9 @@ def _main(words: list[str], folder: str, env: dict[str, str], said: list[str]) -
     os.environ.update(env)
     sys.path.insert(0, folder)  # as python -m has it
     sys.argv = ["benchbench", *words]
-    if not _on_gpu(words):  # CUDA is started in this process then, and cannot be in a copy of it
+    if "cuda" not in words:  # CUDA is started in this process then, and cannot be in a copy of it
         mock.patch.object(_processes, "interpreter", _Copy).start()
     main()
-
-
-def _on_gpu(words: Sequence[str]) -> bool:
-    return "cuda" in words
 
 
 class _Copy:
@@ -128,8 +122,8 @@ class _Copy:
 def _become(words: Sequence[str], env: Mapping[str, str], output: IO[bytes] | int, passed: Sequence[int]) -> None:
     """What a new interpreter would be, as far as it matters here."""
     os.setsid()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     out = os.open(os.devnull, os.O_RDWR) if isinstance(output, int) else output.fileno()
     for descriptor in (1, 2):
         os.dup2(out, descriptor)

@@ -70,6 +70,11 @@ def decide(
     """
     if not lifts:
         return Verdict("undetermined", "undetermined: no generator has been scored yet")
+
+    def called(what: str, row: str) -> str:
+        """Its name with its standing; "best" of one alone would read like praise."""
+        return f"{what}, {row}," if len(lifts) > 1 else row
+
     tests = len(lifts) * tries
     wide = {row: t_interval(values, 1 - (1 - level) / tests, least_spread) for row, values in lifts.items()}
     plain = {row: t_interval(values, level, least_spread) for row, values in lifts.items()}
@@ -78,22 +83,19 @@ def decide(
     harmless = [row for row in wide if -margin <= wide[row].low]
     if harmless and all(interval.high <= margin for interval in plain.values()):
         best = max(harmless, key=lambda row: plain[row].mean)
-        who = f"the best, {best}," if len(lifts) > 1 else best
-        text = f"no effect (within ±{100 * margin:g} points): {who} gives {describe(plain[best])}"
+        text = f"no effect (within ±{100 * margin:g} points): {called('the best', best)} gives {describe(plain[best])}"
         return Verdict("no_effect", text, best)
     helping = [row for row in wide if wide[row].low > 0]
     if helping:
         best = max(helping, key=lambda row: wide[row].mean)
         return Verdict("augment", f"augment with {best} at ratio {ratios[best]:g}: {describe(plain[best])}", best)
     if all(interval.high < 0 for interval in plain.values()):
-        who = f"even the best, {best}," if len(lifts) > 1 else best
-        return Verdict("harmful", f"harmful: {who} gives {describe(plain[best])}", best)
+        return Verdict("harmful", f"harmful: {called('even the best', best)} gives {describe(plain[best])}", best)
     more = _seeds_wanted(lifts, plain, margin, level, least_spread, tests)
-    who = f"the best so far, {best}," if len(lifts) > 1 else best  # "best" of one alone would read like praise
     gives = describe(plain[best])
     if plain[best].low > 0:  # it looks decided, and is not
         gives += f"; as the best of {tests} tries [{percent(wide[best].low)}, {percent(wide[best].high)}]"
-    return Verdict("undetermined", f"undetermined, {more}: {who} gives {gives}", best)
+    return Verdict("undetermined", f"undetermined, {more}: {called('the best so far', best)} gives {gives}", best)
 
 
 def _seeds_wanted(
