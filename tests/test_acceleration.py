@@ -13,7 +13,7 @@ from benchbench.errors import CollapsedError, DivergedError
 from benchbench.testing import mock_images
 from benchbench.testing.mock import MemoryCheckpoint
 from benchbench.training import loop
-from benchbench.training.acceleration import place, resolve
+from benchbench.training.acceleration import arithmetic, place, resolve
 from benchbench.training.classification import ClassifierStep
 from benchbench.types import Compute, FitContext
 
@@ -91,6 +91,14 @@ def test_the_loop_computes_in_the_precision_asked_for(compute, exact, expected):
     bb.fit_loop(step, DATA, context(compute=compute), steps=3, batch_size=4)
     assert {(inside, out) for inside, _, out in step.seen} == {(torch.float32, expected)}
     assert not torch.is_autocast_enabled("cpu")
+
+
+def test_a_cast_made_without_gradients_is_not_kept_for_a_pass_with_them():
+    """Torch from 2.11 on would not confuse the two; older ones do."""
+    with arithmetic(context(compute=Compute("bf16"))):
+        assert torch.is_autocast_enabled("cpu")
+        assert not torch.is_autocast_cache_enabled()
+    assert torch.is_autocast_cache_enabled()
 
 
 def test_the_loop_hands_out_images_in_the_memory_format_asked_for():

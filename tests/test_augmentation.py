@@ -18,7 +18,7 @@ from torchvision.transforms import functional as tv
 import benchbench as bb
 from benchbench.errors import DataError
 from benchbench.testing.observing import global_random_state, same
-from benchbench.training.augmentation import DRAWS, LUMA, augment
+from benchbench.training.augmentation import DRAWS, LUMA, _colours, augment
 
 OFF: dict[str, Any] = dict.fromkeys(bb.Augmentation.model_fields, 0.0) | {"flip": False}
 SHAPES = [(1, 8, 8), (3, 12, 9), (1, 16, 16), (3, 7, 10)]
@@ -290,6 +290,14 @@ def test_an_empty_batch_stays_empty() -> None:
 def test_floats_are_refused() -> None:
     with pytest.raises(DataError, match=r"augment: got dtype torch\.float32, expected torch\.uint8"):
         run(pixels().float(), bb.Augmentation())
+
+
+def test_whoever_asks_first_its_constants_serve_all() -> None:
+    _colours.cache_clear()
+    with torch.inference_mode():
+        expected = run(pixels(), bb.Augmentation())
+    assert run(pixels(), bb.Augmentation()).equal(expected)
+    assert not any(constant.is_inference() for constant in _colours(torch.device("cpu")))
 
 
 @pytest.mark.gpu

@@ -173,11 +173,10 @@ class _OneOfMany:
         self.parent.save({"label": self.label, "state": state})
 
 
-class PseudoLabel(Generator):
-    """One unconditional model; a classifier trained on the same real images labels its samples.
+class _Labelled(Generator):
+    """A generator without labels, and the classifier that gives them: trained on the same real images.
 
-    The k-th position that wants class c gets the k-th candidate that the classifier calls c. There is no
-    confidence threshold: it would favour easy images and skew the classes.
+    There is no confidence threshold: it would favour easy images and skew the classes.
 
     Args:
         make: The unconditional generator's class.
@@ -193,6 +192,16 @@ class PseudoLabel(Generator):
         self.model = make(config)
         self.classifier = classifier
         self.steps = steps
+
+
+class PseudoLabel(_Labelled):
+    """One unconditional model, whose samples are labelled as they are drawn.
+
+    The k-th position that wants class c gets the k-th candidate that the classifier calls c.
+    """
+
+    def __init__(self, make: type[Generator], config: Any, classifier: Classifier, steps: int) -> None:
+        super().__init__(make, config, classifier, steps)
         self.labeller: Predictor | None = None
         self._labeller_state: Mapping[str, Any] = {}
 
@@ -255,25 +264,8 @@ def _train_labeller(classifier: Classifier, train: LabelledImages, steps: int, c
     return classifier.train(train, steps, part)
 
 
-class LabelledOnce(Generator):
-    """A finite set of images without labels: each is labelled once, by a classifier trained on the real images.
-
-    As with :class:`PseudoLabel` there is no confidence threshold.
-
-    Args:
-        make: The generator's class, a :class:`benchbench.types.FiniteSet`.
-        config: Its config.
-        classifier: The labeller.
-        steps: Optimizer steps of the labeller.
-    """
-
-    name = "pseudo_label"
-
-    def __init__(self, make: type[Generator], config: Any, classifier: Classifier, steps: int) -> None:
-        super().__init__(config)
-        self.model = make(config)
-        self.classifier = classifier
-        self.steps = steps
+class LabelledOnce(_Labelled):
+    """A finite set of images (a :class:`benchbench.types.FiniteSet`), each of which is labelled once."""
 
     def fit(self, train: LabelledImages, ctx: FitContext) -> Mapping[str, float] | None:
         """Make the set ready, then label all of it."""

@@ -33,7 +33,8 @@ class ConditionalBatchNorm(nn.Module):
 class ProjectionHead(nn.Module):
     """Score of a feature vector and a class: ``psi(h) + <e_y, h>`` (Miyato & Koyama 2018, Eq. 3).
 
-    Without classes, ``psi(h)`` alone: a linear layer with one output.
+    Without classes, ``psi(h)`` alone: a linear layer with one output. Always in float32: with the 8 bits of mixed
+    precision, a score of 10 would be rounded to a sixteenth.
 
     Args:
         features: Length of h.
@@ -48,8 +49,10 @@ class ProjectionHead(nn.Module):
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         """``float (B, d)`` and ``int64 (B,)`` to scores ``float (B,)``."""
-        score: Tensor = self.linear(features)[:, 0]
-        if self.classes is None:
-            return score
-        of_class: Tensor = self.classes(features).gather(1, labels[:, None])[:, 0]
-        return score + of_class
+        with torch.autocast(features.device.type, enabled=False):
+            features = features.to(self.linear.weight.dtype)
+            score: Tensor = self.linear(features)[:, 0]
+            if self.classes is None:
+                return score
+            of_class: Tensor = self.classes(features).gather(1, labels[:, None])[:, 0]
+            return score + of_class

@@ -12,7 +12,7 @@ class SpectralNorm(nn.Module):
     """A weight divided by its largest singular value, by power iteration (Miyato 2018, Algorithm 1).
 
     One iteration at every use in training mode, none in evaluation mode. Unlike torch's own, it starts from a
-    constant vector, so that it needs no randomness.
+    constant vector, so that it needs no randomness. In mixed precision the norm is still taken in float32.
 
     Args:
         weight: The weight to be divided; taken as a matrix of ``weight.shape[0]`` rows.
@@ -27,18 +27,19 @@ class SpectralNorm(nn.Module):
 
     def restart(self) -> None:
         """Begin the power iteration anew."""
-        self.left = torch.full_like(self.left, len(self.left) ** -0.5)
+        self.left.fill_(len(self.left) ** -0.5)
 
     def forward(self, weight: Tensor) -> Tensor:
         """``weight`` over its spectral norm; the gradient sees the norm too."""
         matrix = weight.flatten(1)
-        with torch.no_grad():
-            right = normalize(matrix.t() @ self.left, dim=0)
-            # A new tensor, not one written in place: an earlier pass may still need the old one backwards.
-            left = normalize(matrix @ right, dim=0) if self.training else self.left
-        if self.training:
-            self.left = left
-        return weight / (left @ (matrix @ right)).clamp_min(1e-12)
+        with torch.autocast(weight.device.type, enabled=False):
+            with torch.no_grad():
+                right = normalize(matrix.t() @ self.left, dim=0)
+                # Never the buffer itself: a later pass writes into it while this one may still be needed backwards.
+                left = normalize(matrix @ right, dim=0) if self.training else self.left.clone()
+                if self.training:
+                    self.left.copy_(left)
+            return weight / (left @ (matrix @ right)).clamp_min(1e-12)
 
 
 def apply_spectral_norm(network: nn.Module) -> nn.Module:

@@ -86,5 +86,7 @@ def arithmetic(ctx: FitContext, *, exact: bool = False) -> Iterator[None]:
     lower = ctx.compute.precision == "bf16" and not exact
     if ctx.compute.cuda_graphs:  # what the last step's graphs left in their memory is not needed any more
         torch.compiler.cudagraph_mark_step_begin()
-    with torch.autocast(ctx.device.type, dtype=torch.bfloat16, enabled=lower):
+    # Without the cache of weights in bf16: torch before 2.11 keeps one made without gradients (a generator that only
+    # feeds the discriminator) and gives it to the pass that needs them.
+    with torch.autocast(ctx.device.type, dtype=torch.bfloat16, enabled=lower, cache_enabled=False):
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -117,18 +118,26 @@ def _recolour(pixels: Tensor, how: Augmentation, drawn: dict[str, Tensor]) -> Te
     )
     flat = pixels.flatten(2)
     if channels == 3:
-        luma = pixels.new_tensor(LUMA)
+        luma, _ = _colours(pixels.device)
         level = (luma[:, None] * flat).sum(dim=1).mean(dim=1)
-        flat = _chroma(saturation, _signed(drawn["hue"], 2 * math.pi * how.hue), luma) @ flat
+        flat = _chroma(saturation, _signed(drawn["hue"], 2 * math.pi * how.hue)) @ flat
     else:
         level = flat.mean(dim=(1, 2))
     gain, offset = brightness * contrast, (1 - contrast) * brightness * level
     return (flat * gain[:, None, None] + offset[:, None, None]).view_as(pixels)
 
 
-def _chroma(saturation: Tensor, angle: Tensor, luma: Tensor) -> Tensor:
+@functools.cache  # a number sent to a GPU anew is one that the GPU is waited for
+def _colours(device: torch.device) -> tuple[Tensor, Tensor]:
+    """:data:`LUMA` ``(3,)`` and :data:`QUARTER_TURN` ``(3, 3)`` in float32."""
+    with torch.inference_mode(False):  # it may be asked for in that mode first
+        return torch.tensor(LUMA, device=device), torch.tensor(QUARTER_TURN, device=device)
+
+
+def _chroma(saturation: Tensor, angle: Tensor) -> Tensor:
     """The map of colours ``(B, 3, 3)`` that keeps luma, and scales and turns the rest; ``angle`` in radians."""
+    luma, quarter_turn = _colours(angle.device)
     grey = luma.expand(3, 3)  # every channel becomes Y
     identity = torch.eye(3, device=luma.device)
     scale, cos, sin = saturation[:, None, None], angle.cos()[:, None, None], angle.sin()[:, None, None]
-    return grey + scale * (cos * (identity - grey) + sin * luma.new_tensor(QUARTER_TURN))
+    return grey + scale * (cos * (identity - grey) + sin * quarter_turn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import io
 import math
@@ -152,6 +153,36 @@ def test_spectral_norm_divides_by_the_largest_singular_value() -> None:
         torch.testing.assert_close(weight.detach(), expected, rtol=1e-4, atol=1e-5)
         module.eval()
         assert torch.equal(module.weight, module.weight)
+
+
+def test_mixed_precision_rounds_neither_norms_nor_scores() -> None:
+    layer = bb.apply_spectral_norm(nn.Sequential(nn.Conv2d(3, 5, 2)))
+    head = bb.ProjectionHead(12, 2)
+    h, labels = torch.rand(4, 12), torch.tensor([0, 1, 1, 0])
+    exact = copy.deepcopy(layer)[0].weight, head(h, labels)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded = layer[0].weight, head(h, labels)
+        assert head(h.bfloat16(), labels).dtype == torch.float32
+    assert all(torch.equal(one, other) for one, other in zip(exact, rounded, strict=True))
+
+
+def test_a_spectral_norm_keeps_its_buffer_and_earlier_passes_can_still_go_backwards() -> None:
+    layer = bb.apply_spectral_norm(nn.Sequential(nn.Linear(4, 6)))[0]
+    buffer = layer.parametrizations.weight[0].left
+    gradients = []
+    for again in (False, True):
+        layer.eval()
+        weight = layer.weight
+        layer.train()
+        first = layer.weight
+        if again:
+            _ = layer.weight
+        layer.zero_grad()
+        (weight.square().sum() + first.square().sum()).backward()
+        gradients.append(layer.parametrizations.weight.original.grad.clone())
+        layer.parametrizations.weight[0].restart()
+    assert torch.equal(*gradients)
+    assert layer.parametrizations.weight[0].left is buffer
 
 
 def test_one_pass_gives_the_losses_of_two() -> None:
