@@ -107,6 +107,52 @@ def test_every_source_gives_the_same_dataset(small, tmp_path, monkeypatch):
         assert here == {(image.numpy().tobytes(), int(label)) for image, label in there}
 
 
+@pytest.mark.parametrize("names", [("train1", "train2"), ("train_1", "train_2"), ("train", "train-more")])
+def test_zips_in_parts_are_found_as_the_error_says(small, tmp_path, names):
+    first, rest = (tmp_path / "cifar10" / f"{name}.zip" for name in names)
+    write_zip(first, small["train"].take(torch.arange(20)), tmp_path / "a")
+    write_zip(rest, small["train"].take(torch.arange(20, 60)), tmp_path / "b", 100)
+    write_zip(tmp_path / "cifar10" / "test.zip", small["test"], tmp_path / "c")
+    for other in ("training-notes", "trainset", "tests"):  # begin alike and are something else
+        (tmp_path / "cifar10" / f"{other}.zip").write_bytes(b"no zip")
+    assert [len(part) for part in splits(load(tmp_path))] == [40, 20, 30]
+
+
+def splits(data: Dataset) -> tuple[LabelledImages, ...]:
+    return data.train, data.val, data.test
+
+
+@pytest.mark.parametrize("place", ["cifar10.zip", "cifar10/cifar10.zip", "cifar-10.zip", "cifar-10/cifar-10.zip"])
+@pytest.mark.parametrize("wrapper", ["", "cifar"])
+def test_one_zip_may_hold_both_splits(small, tmp_path, place, wrapper):
+    for split, data in small.items():
+        write_folder(tmp_path / "folders" / "cifar10" / wrapper / split, data)
+    write_one_zip(tmp_path / "zip" / place, tmp_path / "folders" / "cifar10")
+    if wrapper:  # a folder too many, which only a zip may have
+        (tmp_path / "folders" / "cifar10" / wrapper).rename(tmp_path / "folders" / "cifar-10")
+    assert load(tmp_path / "zip").fingerprint == load(tmp_path / "folders").fingerprint
+    assert Cifar10().check(tmp_path / "zip") == f"as images, in {tmp_path / 'zip' / place}"
+
+
+def write_one_zip(path: Path, folder: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(folder.rglob("*.png")):
+            archive.write(file, file.relative_to(folder))
+
+
+def test_folders_come_before_one_zip_and_a_zip_without_splits_is_passed_over(small, tmp_path):
+    write_zip(tmp_path / "cifar10.zip", small["test"], tmp_path / "a")
+    with pytest.raises(DataMissingError, match=r"train1\.zip.* one cifar10\.zip that holds train/ and test/"):
+        load(tmp_path)
+    (tmp_path / "cifar10.zip").write_bytes(b"no zip")
+    with pytest.raises(DataError, match=r"dataset 'cifar10': .*cifar10\.zip is no whole zip"):
+        load(tmp_path)
+    for split, data in small.items():
+        write_folder(tmp_path / "cifar10" / split, data)
+    assert len(load(tmp_path).test) == 30
+
+
 def test_the_published_batches_come_first(small, tmp_path, monkeypatch):
     write_folder(tmp_path / "cifar10" / "train", small["test"])  # would be refused
     write_folder(tmp_path / "cifar10" / "test", small["test"])

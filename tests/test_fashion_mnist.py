@@ -157,10 +157,26 @@ def test_missing_files_are_named_with_places_remedies_and_checksums(nowhere):
 
 
 def test_another_dataset_of_the_same_form_is_refused(nowhere):
-    for name, shape in CORRECT.items():
-        (nowhere / name).write_bytes(idx_header(shape) + bytes(int(np.prod(shape))))
+    write_others(nowhere / "fashion-mnist")
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte: got SHA-256 \w{64} once unpacked, expected Fashion"):
         load(nowhere)
+
+
+def write_others(folder: Path) -> None:
+    """Sound files of the right names and sizes."""
+    folder.mkdir(exist_ok=True)
+    for name, shape in CORRECT.items():
+        (folder / name).write_bytes(idx_header(shape) + bytes(int(np.prod(shape))))
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_another_datasets_files_in_the_data_folder_itself_are_passed_over(nowhere, damaged):
+    write_others(nowhere)
+    if damaged:
+        (nowhere / NAMES[-1]).write_bytes(b"")
+    for ask in (load, FashionMnist().check):
+        with pytest.raises(DataMissingError, match=rf"Passed over are those in {nowhere}: .*-labels-idx1-ubyte"):
+            ask(nowhere)
 
 
 @pytest.mark.parametrize("folder", ["FashionMNIST/raw", "fashion-mnist", "."])

@@ -211,11 +211,37 @@ def test_files_of_no_split_are_named_where_others_are(tmp_path, caplog):
 def test_missing_places_and_splits_are_named(tmp_path):
     with pytest.raises(DataMissingError, match=r"no .*nowhere/parquet/data/\*\.parquet .*config key 'path'"):
         Parquet().load(Path("nowhere"))
-    write(tmp_path / "plain_text" / "test-0.parquet", table())
+    write(tmp_path / "main" / "plain_text" / "test-0.parquet", table())
     with pytest.raises(DataMissingError, match=r"there are some in .*plain_text"):
         load(tmp_path)
-    with pytest.raises(DataError, match="has parquet files of test, expected some of train"):
-        load(tmp_path / "plain_text")
+    for place in (tmp_path / "main", tmp_path / "main" / "plain_text"):
+        with pytest.raises(DataError, match="plain_text: has parquet files of test, expected some of train"):
+            load(place)
+
+
+def test_the_folder_of_the_only_config_is_taken(tmp_path):
+    """As huggingface.co/datasets/uoft-cs/cifar10 lies there."""
+    parts = {"train": table(15), "test": table(6)}
+    for split, content in parts.items():
+        write(tmp_path / "plain_text" / f"{split}-00000-of-00001.parquet", content)
+    write(tmp_path / ".cache" / "train.parquet", table())
+    data = load(tmp_path)
+    assert held(data.test) == pixels(parts["test"])
+    assert sorted(held(data.train, data.val)) == sorted(pixels(parts["train"]))
+    write(tmp_path / "other" / "train.parquet", table())
+    write(tmp_path / "data" / "train.parquet", table())
+    write(tmp_path / "data" / "test.parquet", table(9))
+    assert len(load(tmp_path).test) == 9
+
+
+def test_of_several_configs_one_is_to_be_named(tmp_path, monkeypatch):
+    for config in ("cropped_digits", "full_numbers"):
+        write(tmp_path / config / "train-00000-of-00001.parquet", table())
+    monkeypatch.chdir(tmp_path.parent)  # what the error says to write is right from everywhere
+    with pytest.raises(DataError, match=r"2 folders .*cropped_digits, full_numbers.*expected one.*'path'") as raised:
+        Parquet(Parquet.Config(path=".")).load(Path(tmp_path.name))
+    assert f"for example {tmp_path / 'cropped_digits'}" in str(raised.value)
+    assert len(load(tmp_path / "cropped_digits").val) == 3
 
 
 def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):

@@ -134,6 +134,30 @@ def test_mnist_is_torchvisions_and_the_same_from_every_source(tmp_path, monkeypa
         assert load(source, tmp_path / names[0]).fingerprint == data.fingerprint
 
 
+def test_fashion_mnist_is_not_taken_for_the_mnist_that_lies_in_the_data_folder(tmp_path, monkeypatch):
+    source, made = small_idx(FashionMnist, monkeypatch), some(FashionMnist)
+    others = {
+        split: LabelledImages(255 - data.images, data.labels.flip(0), CLASSES) for split, data in some(Mnist).items()
+    }
+    write_idx(tmp_path / "data", others, pack=False)
+    with pytest.raises(DataMissingError, match="it was not found"):
+        load(source, tmp_path / "data")
+    write_folders(tmp_path / "data" / "fashion_mnist", made, source.kinds)
+    check(load(source, tmp_path / "data"), made)
+
+
+def test_what_the_system_has_comes_after_ones_own_folders(tmp_path, monkeypatch):
+    source, made = small_idx(FashionMnist, monkeypatch), some(FashionMnist)
+    system = tmp_path / "system"
+    write_idx(system, made, pack=True)
+    monkeypatch.setattr(source, "system", (system, "dataset-fashion-mnist"))
+    assert source().check(tmp_path) == f"as published, in {system}"
+    check(load(source, tmp_path), made)
+    write_folders(tmp_path / "fashion_mnist", made, source.kinds)
+    assert source().check(tmp_path) == f"as images, in {tmp_path / 'fashion_mnist'}"
+    check(load(source, tmp_path), made)
+
+
 def test_fashion_mnist_from_folders_says_that_its_order_is_another(tmp_path, monkeypatch, caplog):
     source = small_idx(FashionMnist, monkeypatch)
     write_folders(tmp_path / "fashion_mnist", some(source), FashionMnist.kinds)

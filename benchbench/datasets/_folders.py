@@ -164,7 +164,8 @@ def _of_zip(place: Place, who: str) -> _Listing:
     names = sorted({member.filename for member in archive.infolist() if member.filename.strip("/")})
     files = {name: PurePosixPath(name) for name in names if not name.endswith("/")}
     folders = {PurePosixPath(name) for name in names if name.endswith("/")}
-    folders |= {parent for path in files.values() for parent in path.parents}
+    # the set within: tens of thousands of files share a few folders
+    folders |= {folder for parent in {path.parent for path in files.values()} for folder in (parent, *parent.parents)}
     root = _wrapper(files.values(), folders) / place.inside
     inside = {
         path.relative_to(root).as_posix(): partial(read_member, archive, name)

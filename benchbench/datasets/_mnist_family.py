@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from benchbench.datasets._idx import idx_sha256, read_idx
-from benchbench.datasets._published import Published
+from benchbench.datasets._published import Files, Published
 from benchbench.errors import DataError
 from benchbench.types import LabelledImages
 
@@ -32,7 +32,7 @@ class MnistFamily(Published):
         title: Its name for people.
         sha256: Of each file as it is when unpacked. The packed ones differ from place to place.
         places: Folders below the data folder where a person may put the files.
-        system: A folder where the system's packages put them, and the package; None where there is none.
+        system: A folder where a package of the system puts them, and the package; None where there is none.
     """
 
     shape = (1, SIZE, SIZE)
@@ -42,14 +42,29 @@ class MnistFamily(Published):
     places: ClassVar[tuple[str, ...]]
     system: ClassVar[tuple[Path, str] | None] = None
 
-    def layout(self, data_dir: Path) -> Mapping[str, Sequence[Path]] | None:
-        """The files, unpacked or packed, in the first folder that has all four."""
-        for folder in self._looked_in(data_dir):
-            found = {split: [_there(folder / name) for name in names] for split, names in FILES.items()}
-            whole = {split: [path for path in paths if path is not None] for split, paths in found.items()}
-            if whole.keys() == FILES.keys() and all(len(paths) == 2 for paths in whole.values()):
-                return whole
+    def layout(self, data_dir: Path) -> Files | None:
+        """The files, unpacked or packed, in the first folder that has all four.
+
+        In the data folder itself they may be of another dataset, which calls its files the same, and are passed over.
+        """
+        for folder in self._folders_of_files(data_dir):
+            files = _whole(folder)
+            if files is not None and (folder != data_dir or self._owns(files)):
+                return files
         return None
+
+    def installed(self) -> Files | None:
+        """What the system's package brought."""
+        return None if self.system is None else _whole(self.system[0])
+
+    def _owns(self, files: Files) -> bool:
+        """Whether they are this dataset's, by the smallest: ``check`` asks this, and is to read no images."""
+        _, path = files["test"]
+        try:
+            labels = read_idx(path, (IMAGES["test"],))
+        except (DataError, OSError):
+            return False
+        return idx_sha256(labels) == self.sha256[FILES["test"][1]]
 
     def read(self, files: Sequence[Path], split: str) -> LabelledImages:
         """Images and labels, each file compared with what was published."""
@@ -77,18 +92,32 @@ class MnistFamily(Published):
 
     def remedy(self, data_dir: Path) -> str:
         """The files' names and checksums."""
-        places = ", ".join(str(folder) for folder in self._looked_in(data_dir))
+        system = [] if self.system is None else [self.system[0]]
+        places = ", ".join(str(folder) for folder in [*self._folders_of_files(data_dir), *system])
         package = "" if self.system is None else f" install Debian's package {self.system[1]},"
         digests = ", ".join(f"{name} {sha256}" for name, sha256 in self.sha256.items())
         return (
-            f"No folder has its four files {', '.join(self.sha256)} (each may end in .gz). Looked in: {places}. Put "
-            f"them into one of these,{package} or let torchvision.datasets.{self.torchvision}('{data_dir}', "
-            f"download=True) put them there (SHA-256, unpacked: {digests})"
+            f"No folder has its four files {', '.join(self.sha256)} (each may end in .gz). Looked in: {places}. "
+            f"{self._passed_over(data_dir)}Put them into one of these,{package} or let torchvision.datasets."
+            f"{self.torchvision}('{data_dir}', download=True) put them there (SHA-256, unpacked: {digests})"
         )
 
-    def _looked_in(self, data_dir: Path) -> list[Path]:
-        system = [] if self.system is None else [self.system[0]]
-        return [*(data_dir / folder for folder in (f"{self.torchvision}/raw", *self.places)), *system]
+    def _passed_over(self, data_dir: Path) -> str:
+        """A sentence on files of these names that ``layout`` did not take."""
+        files = _whole(data_dir) if data_dir in self._folders_of_files(data_dir) else None
+        if files is None or self._owns(files):
+            return ""
+        return f"Passed over are those in {data_dir}: {files['test'][1].name} is not {self.title}'s. "
+
+    def _folders_of_files(self, data_dir: Path) -> list[Path]:
+        return [data_dir / folder for folder in (f"{self.torchvision}/raw", *self.places)]
+
+
+def _whole(folder: Path) -> Files | None:
+    """The four files in a folder, if all are there."""
+    found = {split: [_there(folder / name) for name in names] for split, names in FILES.items()}
+    whole = {split: [path for path in paths if path is not None] for split, paths in found.items()}
+    return whole if all(len(paths) == 2 for paths in whole.values()) else None
 
 
 def _there(path: Path) -> Path | None:

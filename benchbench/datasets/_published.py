@@ -18,7 +18,7 @@ import torch
 from pydantic import Field, create_model, model_validator
 
 from benchbench.datasets._decoded import Change, decoded, part
-from benchbench.datasets._folders import Place, read_image_folder
+from benchbench.datasets._folders import Place, contents, read_image_folder
 from benchbench.datasets._per_class import Index, fits, resample, shuffled_by_class
 from benchbench.datasets._repeats import warn_of_repeats
 from benchbench.errors import DataError, DataMissingError
@@ -28,6 +28,10 @@ from benchbench.types import Config, Dataset, DatasetSource, LabelledImages
 PATIENCE = 15.0
 
 logger = logging.getLogger(__name__)
+
+# By split: the published files, or the folder they are in; and image folders or zips.
+Files = Mapping[str, Sequence[Path]]
+Places = Mapping[str, Sequence[Place]]
 
 
 class PublishedConfig(Config):
@@ -81,10 +85,10 @@ def config_of(size: int, train: int, test: int, val: int = 500) -> type[Publishe
 class Published(DatasetSource):
     """A dataset that everyone means the same images by.
 
-    It is looked for in torchvision's layout, then as image folders or zips of them, then downloaded by torchvision.
-    Images are ordered by class and then by the SHA-256 of their pixels, so that the same images make the same dataset
-    wherever they come from: the published order is not known to an image folder. Subsets are class-balanced, drawn by
-    a fixed seed, and nested for one ``val_per_class``.
+    It is looked for in torchvision's layout, then as image folders or zips of them, then where a package of the system
+    puts it; else it is downloaded by torchvision. Images are ordered by class and then by the SHA-256 of their pixels,
+    so that the same images make the same dataset wherever they come from: the published order is not known to an image
+    folder. Subsets are class-balanced, drawn by a fixed seed, and nested for one ``val_per_class``.
 
     Attributes:
         shape: (C, H, W).
@@ -101,8 +105,12 @@ class Published(DatasetSource):
     keeps_order: ClassVar[bool] = False
 
     @abstractmethod
-    def layout(self, data_dir: Path) -> Mapping[str, Sequence[Path]] | None:
+    def layout(self, data_dir: Path) -> Files | None:
         """The published files of ``train`` and of ``test``, or the folder they are in; None unless all are there."""
+
+    def installed(self) -> Files | None:
+        """The same from a package of the system, where one has them."""
+        return None
 
     @abstractmethod
     def read(self, files: Sequence[Path], split: str) -> LabelledImages:
@@ -122,19 +130,19 @@ class Published(DatasetSource):
 
     def check(self, data_dir: Path) -> str:
         """Where the files or folders are that ``load`` would read."""
-        files = self.layout(data_dir)
+        files, places = self._found(data_dir)
         if files is not None:
             return f"as published, in {files['train'][0].parent}"
-        places = self._folders(data_dir)
         if places is not None:
-            return f"as images, in {places['train'][0].path.parent}"
+            first = places["train"][0]
+            return f"as images, in {first.path if first.inside else first.path.parent}"
         raise self._missing(data_dir, "nothing was fetched yet (a run tries to)")
 
     def load(self, data_dir: Path) -> Dataset:
-        """From torchvision's layout, else image folders or zips of them, else a download, in that order.
+        """From torchvision's layout, else image folders or zips of them, else the system's package, else a download.
 
         Raises:
-            DataMissingError: If neither is there and the download fails.
+            DataMissingError: If none is there and the download fails.
             DataError: If what is there is damaged or is another dataset.
         """
         whole = self._whole(data_dir)
@@ -160,22 +168,34 @@ class Published(DatasetSource):
 
     def _whole(self, data_dir: Path) -> dict[str, LabelledImages]:
         """All images by split, checked and in their order, decoded once."""
-        if self.layout(data_dir) is None:
-            places = self._folders(data_dir)
-            if places is not None:
-                return {split: self._of_folders(places[split], split) for split in places}
+        files, places = self._found(data_dir)
+        if places is not None:
+            return {split: self._of_folders(places[split], split) for split in places}
+        if files is None:
             self._download(data_dir)
-        files = self.layout(data_dir)
+            files = self.layout(data_dir)
         if files is None:
             raise DataMissingError(f"dataset {self.name!r}: the download is not whole. {self.remedy(data_dir)}")
         return {split: self._of_layout(files[split], split) for split in files}
 
-    def _folders(self, data_dir: Path) -> dict[str, list[Place]] | None:
-        """The image folders or zips of every split, in the first folder that has them all."""
-        for folder in self.folders:
-            places = {split: _places(data_dir / folder, split) for split in self.counts}
+    def _found(self, data_dir: Path) -> tuple[Files | None, Places | None]:
+        """What is there: published files or image folders, whichever comes first; two Nones where nothing is."""
+        if (files := self.layout(data_dir)) is not None:
+            return files, None
+        if (places := self._folders(data_dir)) is not None:
+            return None, places
+        return self.installed(), None
+
+    def _folders(self, data_dir: Path) -> Places | None:
+        """The image folders or zips of every split, in the first folder or zip that has them all."""
+        for name in self.folders:
+            folder = data_dir / name
+            places = {split: _places(folder, split) for split in self.counts}
             if all(places.values()):
                 return places
+            for one in (data_dir / f"{name}.zip", folder / f"{name}.zip"):
+                if one.is_file() and self.counts.keys() <= set(contents(Place(one), f"dataset {self.name!r}").folders):
+                    return {split: [Place(one, split)] for split in self.counts}
         return None
 
     def _of_layout(self, files: Sequence[Path], split: str) -> LabelledImages:
@@ -241,11 +261,12 @@ class Published(DatasetSource):
         raise self._missing(data_dir, reason)
 
     def _missing(self, data_dir: Path, reason: str) -> DataMissingError:
-        folder = data_dir / self.folders[0]
+        name = self.folders[0]
         return DataMissingError(
-            f"dataset {self.name!r}: it was not found, and {reason}. {self.remedy(data_dir)}; or put image folders or "
-            f"zips of them, train*.zip and test.zip with <class>/<image>.png, into {folder}; or say with --data-dir "
-            "where they are"
+            f"dataset {self.name!r}: it was not found, and {reason}. {self.remedy(data_dir)}; or put image folders "
+            "train and test with <class>/<image>.png, or zips of them, train.zip (in parts: train1.zip, train2.zip and "
+            f"so on) and test.zip, or one {name}.zip that holds train/ and test/, into {data_dir / name}; or say with "
+            "--data-dir where they are"
         )
 
 
@@ -272,7 +293,8 @@ def _range(counts: Sequence[int]) -> str:
 
 
 def _places(folder: Path, split: str) -> list[Place]:
-    """The image folder of a split, or all its zips (``train.zip``, or ``train-1.zip`` and so on)."""
+    """The image folder of a split, or all its zips: ``train.zip``, or ``train1.zip``, ``train-1.zip`` and so on."""
     if (folder / split).is_dir():
         return [Place(folder / split)]
-    return [Place(path) for path in sorted([*folder.glob(f"{split}.zip"), *folder.glob(f"{split}-*.zip")])]
+    # no letter may follow: training-notes.zip is something else
+    return [Place(path) for path in sorted([*folder.glob(f"{split}.zip"), *folder.glob(f"{split}[-_0-9]*.zip")])]

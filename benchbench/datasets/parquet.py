@@ -13,6 +13,7 @@ from torch import Tensor
 
 from benchbench.datasets._carve import Shares, carved
 from benchbench.datasets._decoded import decoded
+from benchbench.datasets._folders import hidden
 from benchbench.datasets._labels import checked_labels, class_names
 from benchbench.datasets._parquet import IMAGES, LABELS, ParquetImages
 from benchbench.datasets._pixels import decode_images
@@ -33,8 +34,9 @@ Files = Sequence[ParquetImages]
 
 
 class Parquet(DatasetSource):
-    """Files ``train-*.parquet``, ``test-*.parquet``, ``validation-*.parquet`` in a folder, or in ``data`` within it.
+    """Files ``train-*.parquet``, ``test-*.parquet``, ``validation-*.parquet`` in a folder, or in one within it.
 
+    That one is ``data``, or is called by the dataset's config as Hugging Face has it (``plain_text``, ``cifar100``).
     They have a column of images as Hugging Face's ``Image`` feature stores them (``struct<bytes, path>``, the bytes a
     PNG or JPEG file) or of such bytes alone, and one of labels, whole numbers from 0; the classes' names are those of
     the ``ClassLabel`` feature where there is one. What is missing of val and test is carved out of train; one file, or
@@ -113,21 +115,32 @@ def _given(path: Path) -> Mapping[str, Sequence[Path]]:
     if not found or path.is_file():
         return {"train": _all_shards(there)}
     if "train" not in found:
-        raise DataError(f"{path}: has parquet files of {', '.join(found)}, expected some of train; fetch them")
+        folder = there[0].parent
+        raise DataError(f"{folder}: has parquet files of {', '.join(found)}, expected some of train; fetch them")
     if others:
         logger.warning("dataset 'parquet': left out are %d files of no split: %s", len(others), _listed(others))
     return {split: _all_shards(found[split]) for split in NAMES if split in found}
 
 
 def _in_folder(path: Path) -> Sequence[Path]:
+    """The files of a folder, of ``data`` within it, or of the only config's folder."""
     for folder in (path / "data", path):
         if files := sorted(folder.glob("*.parquet")):
             return files
+    configs = sorted({file.parent for file in path.glob("*/*.parquet") if not hidden(file.parent.name)})
+    if len(configs) == 1:
+        return sorted(configs[0].glob("*.parquet"))
+    if configs:
+        raise DataError(
+            f"dataset 'parquet': {path} has parquet files in {len(configs)} folders "
+            f"({', '.join(folder.name for folder in configs[:10])}), a config of the dataset each, expected one; say "
+            f"which with the dataset's config key 'path', for example {configs[0].absolute()}"
+        )
     deeper = sorted({file.parent for file in path.rglob("*.parquet")})
     hint = f"; there are some in {_listed(deeper)}" if deeper else ""
     raise DataMissingError(
-        f"dataset 'parquet': no {path / 'data'}/*.parquet and no {path}/*.parquet{hint}; give the folder's place as "
-        "the dataset's config key 'path', or say with --data-dir where it is"
+        f"dataset 'parquet': no {path / 'data'}/*.parquet and no {path}/*.parquet, nor in a folder beside them{hint}; "
+        "give the folder's place as the dataset's config key 'path', or say with --data-dir where it is"
     )
 
 
