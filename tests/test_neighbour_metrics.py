@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from prdc import compute_prdc
 from scipy.spatial.distance import cdist
@@ -12,12 +14,13 @@ from scipy.stats import mannwhitneyu, norm
 from sklearn.cluster import KMeans
 
 from benchbench.errors import DataError
-from benchbench.metrics import _neighbours
-from benchbench.metrics._neighbours import distinct, nearest, squared_distances
+from benchbench.metrics import _distances, _neighbours
+from benchbench.metrics._distances import Frame, squared_bounds, squared_lengths
+from benchbench.metrics._neighbours import distinct, nearest, squared_radii
 from benchbench.metrics.authenticity import Authenticity, authentic_share
 from benchbench.metrics.data_copying import DataCopying, cell_mean_z, data_copying, mann_whitney_z
 from benchbench.metrics.memorization import Memorization, low_quantile, memorized_share, neighbour_ratios
-from benchbench.metrics.prdc import PrecisionRecall, prdc, squared_radii
+from benchbench.metrics.prdc import PrecisionRecall, prdc
 from benchbench.types import FeatureSets
 
 
@@ -41,26 +44,118 @@ def computed(metric, real, synthetic, train=None):
 def blocks(request, monkeypatch):
     """As shipped, and with memory for a few rows at a time only."""
     if request.param is not None:
-        monkeypatch.setattr(_neighbours, "BLOCK_BYTES", request.param)
+        monkeypatch.setattr(_distances, "BLOCK_BYTES", request.param)
+        monkeypatch.setattr(_distances, "CACHED_BYTES", request.param)
     return request.param
 
 
 # --- neighbours ---------------------------------------------------------------------------------------------
 
 
+BLOCKS = st.sampled_from([2**25, 2000, 500])
+
+
+@st.composite
+def feature_pairs(draw):
+    """Two sets of one width: far from the origin or not, tight clusters or not, with copies, with an outlier or not."""
+    random = rng(draw(st.integers(0, 10_000)))
+    n, m, d = draw(st.integers(7, 40)), draw(st.integers(7, 40)), draw(st.integers(1, 40))
+    spread, offset = 10.0 ** draw(st.integers(-12, 12)), 10.0 ** draw(st.integers(-6, 6))
+    centres = random.normal(size=(draw(st.integers(1, 4)), d))
+    sets = []
+    for size in (n, m):
+        tight = 10.0 ** draw(st.integers(-9, 0)) * random.normal(size=(size, d))
+        sets.append(spread * (offset + centres[random.integers(len(centres), size=size)] + tight))
+    sets[1][: draw(st.integers(0, 6))] = sets[0][draw(st.integers(0, n - 1))]
+    if draw(st.booleans()):
+        sets[draw(st.integers(0, 1))][0] *= 10.0 ** draw(st.integers(1, 5))
+    return tuple(each.astype(draw(st.sampled_from([np.float32, np.float64]))) for each in sets)
+
+
+def exact(x, y):
+    """Squared distances in extended precision."""
+    x, y = x.astype(np.longdouble), y.astype(np.longdouble)
+    return ((x[:, None] - y[None]) ** 2).sum(axis=2)
+
+
+@settings(deadline=None)
+@given(feature_pairs(), st.sampled_from([np.float32, np.float64]))
+def test_bounds_are_bounds(pair, dtype):
+    frame = Frame(*pair)
+    x, y = (frame.place(each, dtype) for each in pair)
+    bounds = np.concatenate([block.astype(np.longdouble) for _, block in squared_bounds(x, y)])
+    truth, widths = exact(*pair) / np.longdouble(frame.unit) ** 2, x.width(x.norms[:, None], y.norms)
+    assert (bounds <= truth).all() and (truth <= bounds + widths).all()
+
+
 @pytest.mark.parametrize(("n", "m", "d"), [(50, 70, 5), (3, 1, 1), (1, 40, 300)])
-def test_squared_distances_are_scipys(blocks, n, m, d):
+def test_bounds_are_near_scipys_distances(blocks, n, m, d):
     x, y = normal(n, d), normal(m, d, 1)
-    parts = [(rows, block.copy()) for rows, block in squared_distances(x, y)]
-    assert [row for rows, _ in parts for row in range(rows.start, rows.stop)] == list(range(n))
-    np.testing.assert_allclose(np.concatenate([block for _, block in parts]), cdist(x, y, "sqeuclidean"), rtol=1e-9)
+    frame = Frame(y, x)
+    for dtype, near in ((np.float32, 1e-3), (np.float64, 1e-9)):
+        parts = list(squared_bounds(frame.place(x, dtype), frame.place(y, dtype)))
+        assert [row for rows, _ in parts for row in range(rows.start, rows.stop)] == list(range(n))
+        bounds = np.concatenate([block for _, block in parts]) * frame.unit**2
+        np.testing.assert_allclose(bounds, cdist(x, y, "sqeuclidean"), rtol=near, atol=near)
 
 
 def test_no_block_is_larger_than_its_budget(monkeypatch):
-    monkeypatch.setattr(_neighbours, "BLOCK_BYTES", 8 * 100 * 7)
-    assert [len(block) for _, block in squared_distances(normal(20, 3), normal(100, 3))] == [7, 7, 6]
-    # wide features count as well: callers gather as many rows of them
-    assert [len(block) for _, block in squared_distances(normal(3, 400), normal(10, 400))] == [1, 1, 1]
+    monkeypatch.setattr(_distances, "BLOCK_BYTES", 4 * 100 * 7)
+    x, y = normal(20, 3), normal(100, 3)
+    placed = [Frame(y, x).place(each, np.float32) for each in (x, y)]
+    assert [len(block) for _, block in squared_bounds(*placed)] == [7, 7, 6]
+    assert [block.shape for _, block in squared_bounds(placed[0], placed[0], upper=True)] == [(20, 20)]
+    monkeypatch.setattr(_distances, "BLOCK_BYTES", 4 * 20 * 7)
+    assert [block.shape for _, block in squared_bounds(placed[0], placed[0], upper=True)] == [(7, 20), (7, 13), (6, 6)]
+
+
+def test_slack_is_enough_where_all_roundings_add_up():
+    """Of positive numbers, sums only grow, and each is rounded alike."""
+    x, y = (np.repeat(rng(seed).uniform(0.1, 1, size=(3, 1)), 5000, axis=1) for seed in (0, 1))
+    frame = Frame(np.zeros((1, 5000)), x, y)
+    placed = [frame.place(each, np.float32) for each in (x, y)]
+    bounds = np.concatenate([block.astype(np.longdouble) for _, block in squared_bounds(*placed)])
+    truth = exact(x, y) / np.longdouble(frame.unit) ** 2
+    widths = placed[0].width(placed[0].norms[:, None], placed[1].norms)
+    assert (bounds <= truth).all() and (truth <= bounds + widths).all()
+
+
+@pytest.mark.parametrize("d", [5, 1280, 8192, 8193, 12288, 20000])
+def test_a_length_is_the_same_whatever_is_measured_with_it(d):
+    x, y = normal(9, d), normal(9, d, 1)
+    rows, columns = np.divmod(np.arange(81), 9)
+    together = squared_lengths(x, y, rows, columns)
+    assert together.tolist() == [squared_lengths(x, y, rows[i : i + 1], columns[i : i + 1])[0] for i in range(81)]
+    assert together.tolist() == squared_lengths(np.asfortranarray(y), x, columns, rows).tolist()
+    np.testing.assert_allclose(together, cdist(x, y, "sqeuclidean").ravel(), rtol=1e-12)
+
+
+def test_features_that_are_not_finite_are_refused():
+    broken = normal(20, 3)
+    broken[3, 1] = np.nan
+    with pytest.raises(DataError, match="NaN or infinite features"):
+        nearest(normal(5, 3), broken, 1)
+
+
+@settings(deadline=None)
+@given(feature_pairs(), st.integers(1, 6))
+def test_measuring_throughout_is_brute_force(pair, k):
+    indices, squares, sure = _neighbours._measured_throughout(*pair, k)
+    truth = exact(*pair)
+    assert sure.all()
+    np.testing.assert_allclose(squares, np.sort(truth, axis=1)[:, :k].astype(float), rtol=1e-9)
+    np.testing.assert_allclose(np.take_along_axis(truth, indices, axis=1).astype(float), squares, rtol=1e-9)
+
+
+@settings(deadline=None)
+@given(feature_pairs(), st.integers(1, 6), BLOCKS)
+def test_the_nearest_of_wild_sets_are_brute_forces(pair, k, block_bytes):
+    with mock.patch.object(_distances, "BLOCK_BYTES", block_bytes):
+        indices, distances = nearest(*pair, k)
+    truth = exact(*pair)
+    expected = np.sort(truth, axis=1)[:, :k]
+    np.testing.assert_allclose(distances, np.sqrt(expected).astype(float), rtol=1e-8, atol=0)
+    np.testing.assert_allclose(np.take_along_axis(truth, indices, axis=1).astype(float) ** 0.5, distances, rtol=1e-9)
 
 
 @pytest.mark.parametrize("k", [1, 2, 7])
@@ -74,11 +169,13 @@ def test_nearest_is_brute_force(blocks, k):
 
 
 def test_a_copy_is_at_distance_zero_in_spite_of_rounding(blocks):
-    # Far from the origin |x|^2 + |y|^2 - 2 x.y has no digits left.
-    train = 1e4 + 1e-4 * rng(0).normal(size=(200, 64))
+    # Two heaps, each so tight that in float32 |x|^2 + |y|^2 - 2 x.y has no digits left.
+    train = 1e-5 * rng(0).normal(size=(200, 64)) + rng(2).integers(2, size=(200, 1))
     copied = rng(1).integers(200, size=50)
-    fast = np.concatenate([block for _, block in squared_distances(train[copied], train)])
-    assert fast[np.arange(50), copied].max() > 0
+    frame = Frame(train)
+    placed = frame.place(train, np.float32)
+    (_, fast), *_ = squared_bounds(placed, placed)
+    assert (fast.argmin(axis=1) != np.arange(len(fast))).any()
     indices, distances = nearest(train[copied], train, 1)
     assert (distances == 0).all() and np.array_equal(indices[:, 0], copied)
 
@@ -120,6 +217,78 @@ def test_it_is_the_prdc_package_where_points_coincide(n, m, d, k, seed):
     # Whole numbers: distances are exact, ties and repeats abound.
     real, fake = (rng(seed + i).integers(-2, 3, size=(size, d)).astype(float) for i, size in enumerate((n, m)))
     assert prdc(real, fake, k) == pytest.approx(compute_prdc(real, fake, k), rel=1e-12)
+
+
+@settings(deadline=None)
+@given(feature_pairs(), st.integers(1, 5), BLOCKS)
+def test_of_wild_sets_it_is_brute_force(pair, k, block_bytes):
+    """Measured in float64 as the length of a difference, whatever float32 makes of the sets."""
+    real, fake = (each.astype(np.float64) for each in pair)
+    own = [np.sort(((each[:, None] - each) ** 2).sum(axis=2), axis=1)[:, k] for each in (real, fake)]
+    between = ((real[:, None] - fake) ** 2).sum(axis=2)
+    # Of rims alone, rounding decides: in such sets nothing may lie near them that is not exactly there.
+    for limits in (own[0][:, None], own[1]):
+        near = np.abs(between - limits) <= 1e-9 * np.maximum(between, limits)
+        assume(not (near & (between != limits)).any())
+    in_real, in_fake = between < own[0][:, None], between < own[1]
+    with mock.patch.object(_distances, "BLOCK_BYTES", block_bytes):
+        got = prdc(*pair, k)
+    assert got == pytest.approx(
+        {
+            "precision": in_real.any(axis=0).mean(),
+            "recall": in_fake.any(axis=1).mean(),
+            "density": in_real.sum() / (k * len(fake)),
+            "coverage": in_real.any(axis=1).mean(),
+        }
+    )
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_collapsed_sets_take_no_longer_than_others(monkeypatch, same):
+    """One image in all places: their balls have no size, and nothing has to be measured pair by pair."""
+    measured = []
+    monkeypatch.setattr(
+        _neighbours, "squared_lengths", lambda *given: measured.append(len(given[2])) or squared_lengths(*given)
+    )
+    one = np.repeat(normal(1, 8), 300, axis=0)
+    got = prdc(one if same else normal(300, 8, 1), one, 5)
+    assert got["recall"] == 0 and (not same or set(got.values()) == {0.0})
+    assert sum(measured) < 2 * 300 * 11
+
+
+@pytest.mark.parametrize("noise", [1e-5, 1e-9])
+def test_tight_heaps_are_told_apart_from_within(blocks, noise):
+    """Float32 sees two points, and where the noise is small enough, float64 does, too."""
+    heaps = noise * rng(0).normal(size=(2, 80, 8)) + rng(1).integers(2, size=(2, 80, 1))
+    real, fake = heaps
+    between = ((real[:, None] - fake) ** 2).sum(axis=2)
+    own = [np.sort(((each[:, None] - each) ** 2).sum(axis=2), axis=1)[:, 5] for each in heaps]
+    np.testing.assert_allclose(squared_radii(real, 5), own[0], rtol=1e-9)
+    got = prdc(real, fake, 5)
+    assert got["density"] == pytest.approx((between < own[0][:, None]).sum() / 400)
+    assert got["recall"] == pytest.approx((between < own[1]).any(axis=1).mean())
+
+
+def test_tight_heaps_are_searched_in_float64_not_pair_by_pair(monkeypatch):
+    measured = []
+    monkeypatch.setattr(
+        _neighbours, "squared_lengths", lambda *given: measured.append(len(given[2])) or squared_lengths(*given)
+    )
+    heaps = 1e-5 * rng(0).normal(size=(2, 400, 8)) + rng(1).integers(2, size=(2, 400, 1))
+    prdc(*heaps, 5)
+    assert sum(measured) < 400 * 400 / 4
+
+
+def test_one_far_vector_does_not_put_all_pairs_in_doubt(monkeypatch):
+    measured = []
+    monkeypatch.setattr(
+        _neighbours, "squared_lengths", lambda *given: measured.append(len(given[2])) or squared_lengths(*given)
+    )
+    real, fake = normal(400, 64), normal(400, 64, 1)
+    fake[0] *= 100
+    near = prdc(real, fake, 5)
+    assert sum(measured) < 4 * 400 * 10
+    assert near == pytest.approx(compute_prdc(real, fake, 5), rel=1e-12)
 
 
 def test_radii_are_brute_forces(blocks):

@@ -1,18 +1,16 @@
-"""Feature sets in the form that metrics compute in: float64, and known to be finite."""
+"""Feature sets in the form that metrics compute in: known to be finite, and wide where that matters."""
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from benchbench.errors import DataError
+from benchbench.metrics._distances import Array, Floats
 from benchbench.types.comparison import FeatureSets
 
-Array = npt.NDArray[np.float64]
 
-
-def finite(features: npt.NDArray[np.floating], who: str, what: str = "images") -> Array:
-    """``features (n, d)`` in float64.
+def checked(features: Floats, who: str, what: str) -> Floats:
+    """``features (n, d)`` as they come, for metrics that need no more memory than that.
 
     Args:
         features: Vectors as rows.
@@ -22,20 +20,30 @@ def finite(features: npt.NDArray[np.floating], who: str, what: str = "images") -
     Raises:
         DataError: If there are not two axes, or a value is NaN or infinite.
     """
-    wide = np.asarray(features, dtype=np.float64)
-    if wide.ndim != 2:
-        raise DataError(f"{who}: got features of shape {wide.shape} for the {what}, expected (n, d)")
-    if not np.isfinite(wide).all():
+    if features.ndim != 2:
+        raise DataError(f"{who}: got features of shape {features.shape} for the {what}, expected (n, d)")
+    if not np.isfinite(features).all():
         raise DataError(
             f"{who}: got NaN or infinite features for the {what}, expected finite ones; the extractor or the images "
             "are broken"
         )
-    return wide
+    return features
+
+
+def checked_pair(sets: FeatureSets, who: str) -> tuple[Floats, Floats]:
+    """Real ``(n, d)`` and synthetic ``(m, d)`` features, through :func:`checked`."""
+    return checked(sets.real, who, "real images"), checked(sets.synthetic, who, "synthetic images")
+
+
+def finite(features: Floats, who: str, what: str) -> Array:
+    """``features (n, d)`` in float64, through :func:`checked`."""
+    return np.asarray(checked(features, who, what), dtype=np.float64)
 
 
 def finite_pair(sets: FeatureSets, who: str) -> tuple[Array, Array]:
-    """Real ``(n, d)`` and synthetic ``(m, d)`` features, through :func:`finite`."""
-    return finite(sets.real, who, "real images"), finite(sets.synthetic, who, "synthetic images")
+    """Those of :func:`checked_pair` in float64."""
+    real, synthetic = checked_pair(sets, who)
+    return np.asarray(real, dtype=np.float64), np.asarray(synthetic, dtype=np.float64)
 
 
 def finite_train(sets: FeatureSets, who: str) -> Array:

@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from benchbench.errors import DataError
 from benchbench.hookspecs import hookimpl
 from benchbench.metrics._checks import finite_pair
-from benchbench.metrics._neighbours import BLOCK_BYTES, Indices
+from benchbench.metrics._distances import Array, Indices, blocks
 from benchbench.types import Config as BaseConfig
 from benchbench.types import FeatureSets, Metric, Output
-
-Array = npt.NDArray[np.float64]
 
 
 def polynomial_kernel(x: Array, y: Array) -> Array:
     """``(x . y / d + 1)^3`` for every pair, ``(n, m)`` from ``(n, d)`` and ``(m, d)`` (Bińkowski 2018, Eq. 3)."""
-    base = x @ y.T / x.shape[1] + 1.0
-    return np.asarray(base * base * base)  # a power is many times slower
+    base = x @ y.T
+    base /= x.shape[1]
+    base += 1.0
+    cube = base * base
+    cube *= base  # a power is many times slower
+    return np.asarray(cube)
 
 
 def mmd2_unbiased(xx: Array, yy: Array, xy: Array) -> float:
@@ -82,8 +83,8 @@ def _estimates_from_all_pairs(real: Array, synthetic: Array, picked: Sequence[tu
     size = len(picked[0][0])
     # A vector's kernel with itself is known without a product of all with all.
     own = [(((data * data).sum(axis=1) / data.shape[1] + 1.0) ** 3) for data in (real, synthetic)]
-    within_x = _sums(real, real, x, x) - x @ own[0]
-    within_y = _sums(synthetic, synthetic, y, y) - y @ own[1]
+    within_x = _sums(real, real, x, x, same=True) - x @ own[0]
+    within_y = _sums(synthetic, synthetic, y, y, same=True) - y @ own[1]
     between = _sums(real, synthetic, x, y)
     return np.asarray((within_x + within_y) / (size * (size - 1)) - 2.0 * between / size**2)
 
@@ -96,13 +97,18 @@ def _indicators(subsets: Sequence[Indices], count: int) -> Array:
     return marks
 
 
-def _sums(a: Array, b: Array, in_a: Array, in_b: Array) -> Array:
-    """For every subset, the kernel summed over its pairs, ``sum_ij s_i k(a_i, b_j) t_j``; a block of rows at a time."""
+def _sums(a: Array, b: Array, in_a: Array, in_b: Array, *, same: bool = False) -> Array:
+    """For every subset, the kernel summed over its pairs, ``sum_ij s_i k(a_i, b_j) t_j``; a block of rows at a time.
+
+    Of one set with itself (``same``), a pair is computed once and counted twice, but for those within a block.
+    """
     total = np.zeros(len(in_a))
-    rows = max(1, BLOCK_BYTES // (8 * len(b)))
-    for start in range(0, len(a), rows):
-        part = slice(start, start + rows)
-        total += ((in_a[:, part] @ polynomial_kernel(a[part], b)) * in_b).sum(axis=1)
+    for part in blocks(len(a), 8 * len(b)):
+        first = part.start if same else 0
+        sums = (in_a[:, part] @ polynomial_kernel(a[part], b[first:])) * in_b[:, first:]
+        total += sums.sum(axis=1)
+        if same:
+            total += sums[:, part.stop - first :].sum(axis=1)
     return total
 
 

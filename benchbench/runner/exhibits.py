@@ -105,7 +105,7 @@ def _nearest(work: Workspace, state: CellState) -> Nearest | None:
         n = work.inputs.metric_count
         samples = _features(work, spec, work.inputs.compared(cell), n)
         training = _features(work, spec, train.fingerprint, len(train))
-        if samples is not None and training is not None:
+        if samples is not None and training is not None and np.isfinite(samples).all() and np.isfinite(training).all():
             searched = samples[:SEARCHED]
             places, distances = nearest(searched, training, 1)
             order = np.argsort(distances[:, 0], kind="stable")[:PAIRS]
