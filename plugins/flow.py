@@ -151,7 +151,7 @@ class Flow(bb.Generator):
         """
         self._build(train.shape, len(train.classes))
         self.flow.reset(bb.torch_generator(ctx.seed, "flow", "init"))
-        self.flow.to(ctx.device)
+        bb.place(self.flow, ctx)
         self._adapt(train, ctx)
         config = self.config
         learner = bb.Learner(

@@ -33,17 +33,18 @@ def test_an_up_block_in_the_order_of_the_paper() -> None:
     torch.testing.assert_close(block(x), body + block.shortcut(up))
 
 
-@pytest.mark.parametrize("first", [True, False])
-def test_a_down_block_in_the_order_of_the_paper(first: bool) -> None:
+@pytest.mark.parametrize(("channels", "first"), [(3, True), (3, False), (4, False)])
+def test_a_down_block_in_the_order_of_the_paper(channels: int, first: bool) -> None:
     """Pooling after the shortcut's convolution, as the papers have it for all but the first, gives the same."""
-    block = DownBlock(3, 4, (4, 4), first=first)
-    x = normal(2, 3, 8, 8)
+    block = DownBlock(channels, 4, (8, 8), (4, 4), first=first)
+    x = normal(2, channels, 8, 8)
+    assert not isinstance(block.shortcut, nn.Identity)
     body = block.second(relu(block.first(x if first else relu(x))))
     torch.testing.assert_close(block(x), avg_pool2d(body, 2) + avg_pool2d(block.shortcut(x), 2))
 
 
 def test_a_block_that_does_not_shrink_is_the_identity_plus_a_residual() -> None:
-    block = DownBlock(4, 4, (8, 8))
+    block = DownBlock(4, 4, (8, 8), (8, 8))
     x = normal(2, 4, 8, 8)
     h = conv2d(relu(x), block.first.weight, block.first.bias, padding=1)
     h = conv2d(relu(h), block.second.weight, block.second.bias, padding=1)

@@ -25,9 +25,13 @@ class ConditionalBatchNorm(nn.Module):
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         """Normalise ``float (B, C, H, W)`` and scale by its ``labels (B,)``."""
-        scale = functional.embedding(labels, self.scale)[:, :, None, None]
-        shift = functional.embedding(labels, self.shift)[:, :, None, None]
-        return torch.addcmul(shift, self.norm(x), scale)
+        normed = self.norm(x)
+        # In mixed precision, float32 ones would make all that follows float32, up to the next convolution.
+        scale, shift = (
+            functional.embedding(labels, weight).to(normed.dtype)[:, :, None, None]
+            for weight in (self.scale, self.shift)
+        )
+        return torch.addcmul(shift, normed, scale)
 
 
 class ProjectionHead(nn.Module):

@@ -214,8 +214,10 @@ class ClassNorm(Invertible):
 class MultiScaleFlow(nn.Module):
     """Squeeze, ``depth`` times (actnorm, 1x1 convolution, coupling), and half of the channels leave; once a scale.
 
-    The last scale keeps all its channels (Dinh 2017, Fig. 4b). The code is all that left, flattened; it is
-    standard normal under the model, after a shift and scale for every class where there are classes.
+    It is the half that leaves that the scale's last coupling has changed: given the half that stays, its mean and scale
+    are learned, which is the prior of Glow's splits. The last scale keeps all its channels (Dinh 2017, Fig. 4b). The
+    code is all that left, flattened; it is standard normal under the model, after a shift and scale for every class
+    where there are classes.
 
     Args:
         shape: (C, H, W); H and W divisible by two.
@@ -260,7 +262,7 @@ class MultiScaleFlow(nn.Module):
             for layer in scale:
                 layer.adapt(x)
                 x, _ = layer(x, labels)
-            x = x[:, self.out_shapes[number][0] :]
+            x = x[:, : x.shape[1] - self.out_shapes[number][0]]
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``float (B, C, H, W)`` to the code ``(B, D)`` and the log-determinant ``(B,)`` in nats."""
@@ -269,9 +271,9 @@ class MultiScaleFlow(nn.Module):
             for layer in scale:
                 x, change = layer(x, labels)
                 log_det = log_det + change
-            leaving = self.out_shapes[number][0]
-            codes.append(x[:, :leaving].flatten(1))
-            x = x[:, leaving:]
+            staying = x.shape[1] - self.out_shapes[number][0]
+            codes.append(x[:, staying:].flatten(1))
+            x = x[:, :staying]
         code = torch.cat(codes, dim=1)
         if self.prior is None:
             return code, log_det
@@ -286,7 +288,7 @@ class MultiScaleFlow(nn.Module):
         x: Tensor | None = None
         for scale, part, shape in zip(reversed(self._stacks), reversed(codes), reversed(self.out_shapes), strict=True):
             left = part.reshape(-1, *shape)
-            x = left if x is None else torch.cat([left, x], dim=1)
+            x = left if x is None else torch.cat([x, left], dim=1)
             for layer in reversed(scale):
                 x = layer.inverse(x, labels)
         assert x is not None  # there is at least one scale

@@ -47,27 +47,30 @@ class UpBlock(nn.Module):
 class DownBlock(nn.Module):
     """ReLU, convolution, ReLU, convolution, average pooling, beside a 1x1 convolution that is pooled too.
 
+    A block that neither shrinks nor widens has its input beside it, as in the papers' code.
+
     Args:
         channels: In.
         width: Out.
-        size: Height and width of the output; those of the input where it shall not shrink.
+        seen: Height and width of the input.
+        size: Height and width of the output.
         first: Whether this block sees pixels: it then has no ReLU before its first convolution, which would
             throw away all that is darker than grey.
     """
 
-    def __init__(self, channels: int, width: int, size: Size, *, first: bool = False) -> None:
+    def __init__(self, channels: int, width: int, seen: Size, size: Size, *, first: bool = False) -> None:
         super().__init__()
-        self.size, self.sees_pixels = size, first
+        self.size, self.shrinks, self.sees_pixels = size, seen != size, first
         self.first = nn.Conv2d(channels, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
         self.shortcut: nn.Module = nn.Identity()
-        if first or channels != width:
+        if first or channels != width or self.shrinks:
             self.shortcut = nn.Conv2d(channels, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """``float (B, channels, h, w)`` to ``float (B, width, *size)``."""
         h = self.second(relu(self.first(x if self.sees_pixels else relu(x))))
-        if tuple(x.shape[2:]) != self.size:  # pooling first gives the same shortcut from fewer pixels
+        if self.shrinks:  # pooling first gives the same shortcut from fewer pixels
             h, x = adaptive_avg_pool2d(h, self.size), adaptive_avg_pool2d(x, self.size)
         out: Tensor = h + self.shortcut(x)
         return out
@@ -130,7 +133,7 @@ class ResidualCritic(nn.Module):
         ladder = size_ladder(height, width_px, smallest=SMALLEST_SEEN)
         steps = [*pairwise(ladder), *[(ladder[-1], ladder[-1])] * BLOCKS_THERE]
         self.blocks = nn.Sequential(
-            *(DownBlock(width if at else channels, width, size, first=at == 0) for at, (_, size) in enumerate(steps))
+            *(DownBlock(width if at else channels, width, *step, first=at == 0) for at, step in enumerate(steps))
         )
         self.head = ProjectionHead(width, num_classes)
 

@@ -32,7 +32,9 @@ class BatchPlan:
     def _epoch(self, epoch: int) -> Tensor:
         if self._cached[0] != epoch:
             order = torch.randperm(self.count, generator=torch_generator(self.seed, "epoch", epoch))
-            self._cached = (epoch, order if self.device is None else order.to(self.device))
+            if self.device is not None and self.device.type == "cuda":  # from pinned memory the host need not wait
+                order = order.pin_memory().to(self.device, non_blocking=True)
+            self._cached = (epoch, order)
         return self._cached[1]
 
     def batch(self, step: int) -> Tensor:
