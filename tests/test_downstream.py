@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from benchbench_plugins.dcgan import Dcgan
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as reference
@@ -18,6 +19,7 @@ import benchbench as bb
 from benchbench.downstream.arms import confusion_matrix, evaluate
 from benchbench.downstream.cnn_small import CnnSmall
 from benchbench.downstream.labels import PerClass, PseudoLabel, balanced_labels, balanced_subset, labelled
+from benchbench.testing.mock import MemoryCheckpoint
 from benchbench.types import Budget
 
 CPU = torch.device("cpu")
@@ -98,6 +100,34 @@ def test_per_class_shares_a_deadline_out() -> None:
 
     PerClass(Watch, None).fit(shades(), context(deadline=time.monotonic() + 100.0))
     assert seen == pytest.approx([25.0, 100 / 3, 50.0, 100.0], abs=1.0)
+
+
+def test_per_class_goes_on_in_the_class_that_was_interrupted() -> None:
+    fitted: list[int] = []
+
+    class Watched(Dcgan):
+        def fit(self, train: bb.LabelledImages, ctx: bb.FitContext) -> Mapping[str, float] | None:
+            fitted.append(int(train.labels[0]))
+            return super().fit(train, ctx)
+
+    config = Dcgan.Config(steps=6, batch_size=8, z_dim=4, width=4, discriminator_width=4)
+    checkpoint, train = MemoryCheckpoint(due_at=6 * 2 + 3), shades()
+    whole, resumed = PerClass(Watched, config), PerClass(Watched, config)
+    facts = whole.fit(train, context(checkpoint=checkpoint))
+    assert checkpoint.saved is not None
+    fitted.clear()
+    assert resumed.fit(train, context(checkpoint=checkpoint)) == facts
+    assert fitted == [2, 3]
+    expected, got = (torch.cat([*map(torch.flatten, tensors(each.state_dict()))]) for each in (whole, resumed))
+    assert torch.equal(got, expected)
+
+
+def tensors(state: Any) -> list[Tensor]:
+    """All those in nested dicts and lists."""
+    if isinstance(state, Tensor):
+        return [state.double()]
+    parts = state.values() if isinstance(state, dict) else state if isinstance(state, list) else []
+    return [tensor for part in parts for tensor in tensors(part)]
 
 
 def test_per_class_fits_each_model_on_its_class_alone() -> None:

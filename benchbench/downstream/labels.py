@@ -93,12 +93,14 @@ class PerClass(Generator):
         self.models: list[Generator] = []
 
     def fit(self, train: LabelledImages, ctx: FitContext) -> Mapping[str, float]:
-        """Fit a model on the images of each class; facts are averaged over classes."""
+        """Fit a model on the images of each class, or go on from a checkpoint; facts are averaged over classes."""
         classes = len(train.classes)
+        kept = ctx.checkpoint.load() or {"finished": [], "facts": []}
+        finished, facts = kept["finished"], kept["facts"]
+        self.load_state_dict({"models": finished})
         cap = ctx.budget.max_steps
         budget = Budget(None if cap is None else max(1, cap // classes), ctx.budget.max_seconds)
-        facts: list[Mapping[str, float]] = []
-        for label in range(len(self.models), classes):
+        for label in range(len(finished), classes):
             model = self.make(self.config)
             seed = derive_seed(ctx.seed, "class", label)
             part = replace(
@@ -107,7 +109,7 @@ class PerClass(Generator):
                 generator=torch_generator(seed, "fit", device=ctx.device),
                 budget=budget,
                 deadline=_share(ctx.deadline, classes - label),
-                checkpoint=_OneOfMany(ctx.checkpoint, label),
+                checkpoint=_OneOfMany(ctx.checkpoint, finished, facts),
                 log=lambda phase, step, total, values, at=label: ctx.log(  # type: ignore[misc]
                     phase, at * total + step, classes * total, values
                 ),
@@ -115,8 +117,9 @@ class PerClass(Generator):
                     step, kind, f"class {train.classes[at]}: {message}"
                 ),
             )
-            facts.append(model.fit(train.of_class(label), part) or {})
+            facts.append(dict(model.fit(train.of_class(label), part) or {}))
             self.models.append(model)
+            finished.append(model.state_dict())
         return {name: sum(fact[name] for fact in facts) / len(facts) for name in facts[0]}
 
     def sample(self, labels: Tensor, ctx: SampleContext) -> Tensor:
@@ -154,23 +157,30 @@ def _share(deadline: float | None, models: int) -> float | None:
 
 @dataclass
 class _OneOfMany:
-    """The checkpoint of one class's model. A class that was finished before is trained again."""
+    """The checkpoint of one class's model, which keeps those that were finished before it, too.
+
+    Attributes:
+        parent: Of the whole fit.
+        finished: The states of the classes before this one.
+        facts: Theirs.
+    """
 
     parent: Checkpoint
-    label: int
+    finished: list[dict[str, Any]]
+    facts: list[dict[str, float]]
 
     def load(self) -> dict[str, Any] | None:
         """The state, if it was this class that was interrupted."""
-        state = self.parent.load()
-        return state["state"] if state and state.get("label") == self.label else None
+        kept = self.parent.load()
+        return kept["state"] if kept and len(kept["finished"]) == len(self.finished) else None
 
     def due(self) -> bool:
         """As the parent says."""
         return self.parent.due()
 
     def save(self, state: dict[str, Any]) -> None:
-        """Keep it with the class's label."""
-        self.parent.save({"label": self.label, "state": state})
+        """Keep it with what was finished."""
+        self.parent.save({"finished": self.finished, "facts": self.facts, "state": state})
 
 
 class _Labelled(Generator):
