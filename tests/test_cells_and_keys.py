@@ -62,6 +62,19 @@ def test_a_further_metric_rescores_only(finished: Bench) -> None:
     assert {row["metric"] for row in finished.results()["rows"]} >= {"FD[domain]", "KID[domain]"}
 
 
+def test_papers_distances_are_of_all_samples_and_the_training_images(finished: Bench) -> None:
+    finished.edit(finished.file, "metrics: [fd]", "metrics: [fd, fd_train, fd_train_per_class]")
+    finished.run()
+    rows = [row for row in finished.results()["rows"] if row["metric"] == "FD to train[domain]"]
+    count = {row["generator"]: row["n"] for row in rows}
+    held_out = {row["n"] for row in finished.results()["rows"] if row["metric"] == "FD[domain]"}
+    assert {count["real"]} == held_out and count["toy"] == count["noise"] == 1197 + count["real"]
+    value = {row["generator"]: row["value"] for row in rows}
+    assert 0 < value["real"] < value["toy"] < value["noise"]
+    classes = [row for row in finished.results()["rows"] if row["metric"] == "FD to train per class[domain]"]
+    assert {row["class_name"] for row in classes} == set("0123456789")
+
+
 def test_a_further_seed_runs_that_seed(finished: Bench) -> None:
     missing = to_compute(finished, "--seeds", "2")
     assert set(missing) == {"real-seed1", "toy-seed1", "noise-seed1"}

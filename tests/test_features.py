@@ -333,7 +333,7 @@ def test_other_inception_weights_are_refused(no_weights):
 
 
 def test_inception_names_fid_and_imports_nothing_heavy():
-    assert Inception.proper_names == {"fd": "FID", "kid": "KID"}
+    assert Inception.proper_names == {"fd": "FID", "fd_train": "FID to train", "kid": "KID"}
     code = (
         "import sys, benchbench.features.inception; print('pytorch_fid' in sys.modules, 'torchvision' in sys.modules)"
     )

@@ -17,6 +17,7 @@ from benchbench.metrics.authenticity import Authenticity
 from benchbench.metrics.data_copying import DataCopying
 from benchbench.metrics.fd_infinity import FrechetInfinity, extrapolate, frechet_infinity, subset_sizes
 from benchbench.metrics.fd_per_class import FrechetPerClass
+from benchbench.metrics.fd_train import FrechetToTrain, FrechetToTrainPerClass
 from benchbench.metrics.frechet import FrechetDistance, frechet_distance, moments
 from benchbench.metrics.inception_score import InceptionScore, inception_scores
 from benchbench.metrics.kid import KernelDistance, mmd2_unbiased, polynomial_kernel, subset_estimates
@@ -28,6 +29,8 @@ METRICS = [
     FrechetDistance,
     FrechetInfinity,
     FrechetPerClass,
+    FrechetToTrain,
+    FrechetToTrainPerClass,
     KernelDistance,
     PrecisionRecall,
     InceptionScore,
@@ -49,8 +52,16 @@ def feature_sets(real, synthetic, **more):
 
 def full_sets(real, synthetic, train=None):
     """With all that any metric needs."""
-    probabilities = rng(9).dirichlet(np.ones(4), size=len(synthetic)).astype(np.float32)
-    return feature_sets(real, synthetic, train=real + 0.1 if train is None else train, probabilities=probabilities)
+    train, drawn = real + 0.1 if train is None else train, np.concatenate([synthetic, synthetic + 0.1])
+    return feature_sets(
+        real,
+        synthetic,
+        train=train,
+        train_labels=np.arange(len(train)) % 2,
+        drawn=drawn,
+        drawn_labels=np.arange(len(drawn)) % 2,
+        probabilities=rng(9).dirichlet(np.ones(4), size=len(synthetic)).astype(np.float32),
+    )
 
 
 def main_value(metric, real, synthetic, seed=0):
@@ -93,13 +104,15 @@ def test_broken_features_are_refused(metric, bad):
     good = rng().normal(size=(40, 3))
     broken = good.copy()
     broken[4, 1] = bad
-    cases = [full_sets(broken, good, good), full_sets(good, broken, good)]
+    cases = [full_sets(good, broken, good)]
+    if "drawn" not in metric.needs:
+        cases.append(full_sets(broken, good, good))
     if "train" in metric.needs:
         cases.append(full_sets(good, good, broken))
     if "probabilities" in metric.needs:
         cases = [feature_sets(good, good, probabilities=broken)]
     for sets in cases:
-        with pytest.raises(DataError, match=r"got NaN or infinite features for the .* images, expected finite ones"):
+        with pytest.raises(DataError, match=r"got NaN or infinite features for the .*(images|samples), expected finite ones"):
             metric().compute(sets, rng())
 
 
@@ -427,6 +440,25 @@ def test_it_does_not_depend_on_n_as_the_frechet_distance_does():
     assert fd_few > 1.5 * fd_many
 
 
+def test_distances_to_the_training_images_take_all_samples(pytorch_fid):
+    held_out, few, train, drawn = (rng(seed).normal(seed, 1, size=(n, 3)) for seed, n in enumerate((9, 7, 40, 30)))
+    labels = {"train_labels": np.arange(40) % 2, "drawn_labels": np.arange(30) % 2}
+    sets = feature_sets(held_out, few, train=train, drawn=drawn, **labels)
+    got = FrechetToTrain().compute(sets, rng())["fd_train"]
+    assert got == pytest.approx(pytorch_fid(train, drawn), rel=1e-6)
+    by_class = FrechetToTrainPerClass().compute(sets, rng())
+    assert by_class["fd_train_per_class"][1] == pytest.approx(pytorch_fid(train[1::2], drawn[1::2]), rel=1e-6)
+    assert by_class["fd_train_class_mean"] == pytest.approx(np.mean(by_class["fd_train_per_class"]))
+
+
+def test_distances_to_the_training_images_say_what_they_lack():
+    real, fake = rng(0).normal(size=(2, 9, 3))
+    with pytest.raises(DataError, match='must name "train" in its needs'):
+        FrechetToTrain().compute(feature_sets(real, fake), rng())
+    with pytest.raises(DataError, match='must name "drawn" in its needs'):
+        FrechetToTrain().compute(feature_sets(real, fake, train=real), rng())
+
+
 @pytest.mark.parametrize(("n", "size", "expected"), [(30, 1000, 15), (30, 30, 15), (30, 29, 29), (3, 5, 2), (2, 2, 2)])
 def test_a_subset_that_would_be_everything_is_half(n, size, expected):
     seen = []
@@ -443,7 +475,7 @@ def test_a_subset_that_would_be_everything_is_half(n, size, expected):
 @pytest.mark.parametrize("block_bytes", [2**27, 3000])
 @pytest.mark.parametrize(("n", "m", "size", "subsets"), [(40, 50, 20, 30), (40, 50, 20, 2), (300, 41, 40, 9)])
 def test_all_pairs_at_once_give_what_every_subset_gives_alone(monkeypatch, block_bytes, n, m, size, subsets):
-    monkeypatch.setattr("benchbench.metrics.kid.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("benchbench.metrics._distances.BLOCK_BYTES", block_bytes)
     x, y = rng(0).normal(size=(n, 6)), rng(1).normal(size=(m, 6)) + 0.3
     got = subset_estimates(x, y, subsets, size, rng(2))
     again = rng(2)

@@ -174,9 +174,9 @@ def _check_outputs(cls: type[Metric]) -> None:
     keys = [output.key for output in outputs]
     if len(set(keys)) < len(keys):
         raise PluginError(f"{cls.__name__}.outputs has a key twice: {', '.join(keys)}")
-    unknown = sorted(set(cls.needs) - {"train", "probabilities"})
+    unknown = sorted(set(cls.needs) - {"train", "drawn", "probabilities"})
     if unknown:
-        raise PluginError(f"{cls.__name__} needs {', '.join(unknown)}, expected 'train' or 'probabilities'")
+        raise PluginError(f"{cls.__name__} needs {', '.join(unknown)}, expected 'train', 'drawn' or 'probabilities'")
 
 
 def _check_config(cls: type) -> None:

@@ -26,7 +26,7 @@ Array = npt.NDArray[np.float64]
 
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 SIZE = 64
-BATCH = 64
+CPU_BATCH, GPU_BATCH = 64, 512
 
 
 class ResizedLite0(nn.Module):
@@ -124,7 +124,8 @@ class EfficientnetLite0(FeatureExtractor):
 
     def _pooled(self, images: Tensor, device: torch.device) -> npt.NDArray[np.float32]:
         """``float32 (N, 1280)``, before the reduction."""
-        pooled: npt.NDArray[np.float32] = in_batches(self.network.to(device), images, device, batch_size=BATCH).numpy()
+        batch = CPU_BATCH if device.type == "cpu" else GPU_BATCH
+        pooled: npt.NDArray[np.float32] = in_batches(self.network.to(device), images, device, batch_size=batch).numpy()
         return pooled
 
     def _project(self, features: npt.NDArray[np.floating]) -> Array:

@@ -36,7 +36,7 @@ class Inception(FeatureExtractor):
     """
 
     name = "inception"
-    proper_names = {"fd": "FID", "kid": "KID"}  # noqa: RUF012  (declared a ClassVar by the contract)
+    proper_names = {"fd": "FID", "fd_train": "FID to train", "kid": "KID"}  # noqa: RUF012  (declared a ClassVar by the contract)
 
     class Config(BaseConfig):
         """Where the weights are, and in which arithmetic the network runs."""

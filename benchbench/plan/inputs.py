@@ -233,10 +233,14 @@ class StageInputs:
             "other": content_key("features", self.features(self.compared(cell), n, extractor, weights)),
             "seed": cell.seed,
         }
-        if "train" in self.registry.get("metrics", metric.name).cls.needs:
+        needs = self.registry.get("metrics", metric.name).cls.needs
+        if "train" in needs:
             train = self.copied_from(cell)
             train_features = self.features(train.fingerprint, len(train), extractor, weights)
             inputs["train"] = content_key("features", train_features)
+        if "drawn" in needs and cell.spec is not None:
+            drawn = self.features(self.compared(cell), len(self.sample_plan(cell).labels), extractor, weights)
+            inputs["drawn"] = content_key("features", drawn)
         return inputs
 
     def compared(self, cell: Cell) -> str:

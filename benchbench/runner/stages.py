@@ -243,7 +243,8 @@ class Stages:
             self.progress.enter(f"{metric.name} {extractor.name}")
             rng = numpy_generator(self.cell.seed, "metric", metric.name, extractor.name)
             values = check_values(instance.compute(sets, rng), instance, sets.classes)
-            return {}, {"values": values, "n": len(sets.synthetic), "dimensions": sets.real.shape[1]}
+            compared = sets.synthetic if sets.drawn is None else sets.drawn
+            return {}, {"values": values, "n": len(compared), "dimensions": sets.real.shape[1]}
 
         return self.store.get_or_make("metric", self.inputs.metric(self.cell, extractor, metric, weights), make)
 
@@ -254,23 +255,31 @@ class Stages:
         real = compared(test, n)
         other = self.held_out_samples if self.cell.spec is not None else compared(self.work.dataset.val, n)
         synthetic = self._features(other.images, self.inputs.compared(self.cell), n, spec)
-        train = None
+        further: dict[str, Any] = {}
         if "train" in metric.needs:
             copied = self.inputs.copied_from(self.cell)
             train = self._features(copied.images, copied.fingerprint, len(copied), spec)
-        probabilities = None
+            further |= {"train": train, "train_labels": copied.labels.numpy()}
+        if "drawn" in metric.needs:
+            further |= self._drawn(spec) or {"drawn": synthetic, "drawn_labels": other.labels.numpy()}
         if "probabilities" in metric.needs:
             assert isinstance(extractor, ProbabilityModel)
-            probabilities = extractor.probabilities(synthetic)
+            further["probabilities"] = extractor.probabilities(synthetic)
         return FeatureSets(
             real=self._features(real.images, test.fingerprint, n, spec),
             synthetic=synthetic,
             real_labels=real.labels.numpy(),
             synthetic_labels=other.labels.numpy(),
             classes=len(test.classes),
-            train=train,
-            probabilities=probabilities,
+            **further,
         )
+
+    def _drawn(self, spec: PluginSpec) -> dict[str, Any]:
+        """Features of all samples and their labels; nothing for the real images' row."""
+        if self.cell.spec is None:
+            return {}
+        features = self._features(self.samples.images, self.inputs.compared(self.cell), len(self.samples), spec)
+        return {"drawn": features, "drawn_labels": self.samples.labels.numpy()}
 
     @cached_property
     def held_out_samples(self) -> LabelledImages:

@@ -35,20 +35,20 @@ class MetricTrial(Trial[Metric]):
         def draw() -> Any:
             return (centres[labels] + rng.normal(size=(IMAGES, DIMENSIONS))).astype(np.float32)
 
-        real, synthetic, train = draw(), draw(), draw()
+        real, synthetic, train, more = draw(), draw(), draw(), draw()
         if noise:
             synthetic = (20 + 5 * rng.normal(size=synthetic.shape)).astype(np.float32)
         likely = np.exp(-np.square(synthetic[:, None] - centres).sum(axis=2, dtype=np.float64) / 20) + 1e-6
         needs = self.cls.needs
-        return FeatureSets(
-            real,
-            synthetic,
-            labels.copy(),
-            labels.copy(),
-            CLASSES,
-            train if "train" in needs else None,
-            (likely / likely.sum(axis=1, keepdims=True)).astype(np.float32) if "probabilities" in needs else None,
-        )
+        further: dict[str, Any] = {}
+        if "train" in needs:
+            further |= {"train": train, "train_labels": labels.copy()}
+        if "drawn" in needs:
+            both = synthetic if noise else np.concatenate([more, synthetic])
+            further |= {"drawn": both, "drawn_labels": np.resize(labels, len(both))}
+        if "probabilities" in needs:
+            further["probabilities"] = (likely / likely.sum(axis=1, keepdims=True)).astype(np.float32)
+        return FeatureSets(real, synthetic, labels.copy(), labels.copy(), CLASSES, **further)
 
     def compute(self, sets: FeatureSets) -> Values:
         """By a fresh object, from the same random numbers every time."""

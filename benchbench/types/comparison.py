@@ -43,6 +43,10 @@ class FeatureSets:
         classes: K.
         train: ``float32 (N, d)``: the images that the generator was shown; None unless the metric's ``needs``
             names ``"train"``.
+        train_labels: ``int64 (N,)``: theirs; None where there is no ``train``.
+        drawn: ``float32 (M, d)``: all samples of the row, those that classifiers train on among them; of the row of
+            the real images, ``synthetic``. None unless ``needs`` names ``"drawn"``.
+        drawn_labels: ``int64 (M,)``: the labels that were asked for; None where there are no ``drawn``.
         probabilities: ``float32 (m, K')``: class probabilities of the synthetic images by the extractor's own
             classifier, rows summing to 1; None unless ``needs`` names ``"probabilities"``.
     """
@@ -54,3 +58,6 @@ class FeatureSets:
     classes: int
     train: Features | None = None
     probabilities: Features | None = None
+    train_labels: Labels | None = None
+    drawn: Features | None = None
+    drawn_labels: Labels | None = None

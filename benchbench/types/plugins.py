@@ -203,7 +203,7 @@ class Metric(ABC):
 
     Attributes:
         outputs: The numbers it gives, the main one first.
-        needs: What it needs besides the two feature sets: ``"train"``, ``"probabilities"`` or both. In
+        needs: What it needs besides the two feature sets, of ``"train"``, ``"drawn"`` and ``"probabilities"``. In
             features that offer no probabilities the metric is left out.
     """
 
