@@ -105,6 +105,25 @@ def test_rotation_is_torchvisions_inside_and_scipys_everywhere(shape: tuple[int,
             assert np.abs(plane - by_scipy).max() <= 0.51
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("cutout", [0.25, 0.5, 1.0])
+def test_cutout_makes_one_square_grey_and_nothing_else(shape: tuple[int, int, int], cutout: float) -> None:
+    images, drawn = pixels(shape=shape, low=200), draws(40)
+    _, height, width = shape
+    expected = images.clone()
+    for image, x, y in zip(expected, drawn["cut_x"], drawn["cut_y"], strict=True):
+        tall, wide = int(cutout * height), int(cutout * width)
+        top, left = int(y * (height - tall + 1)), int(x * (width - wide + 1))
+        image[:, top : top + tall, left : left + wide] = 128  # 127.5, rounded to even
+    assert run(images, only(cutout=cutout)).equal(expected)
+
+
+def test_a_square_may_lie_anywhere_within_the_image() -> None:
+    grey = run(pixels(3000, (1, 8, 8), low=200), only(cutout=0.5)) == 128
+    corners = {tuple(torch.nonzero(each)[0].tolist()) for each in grey[:, 0]}
+    assert corners == {(y, x) for y in range(5) for x in range(5)}
+
+
 def test_quarter_turns_are_exact() -> None:
     from benchbench.training import augmentation
 

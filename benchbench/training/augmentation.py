@@ -13,7 +13,9 @@ from benchbench.types.augmentation import Augmentation
 from benchbench.types.images import check_images
 
 # One uniform number an image for each, drawn whether it is used or not.
-DRAWS = ("flip", "shift_x", "shift_y", "rotation", "brightness", "contrast", "saturation", "hue")
+DRAWS = ("flip", "shift_x", "shift_y", "rotation", "brightness", "contrast", "saturation", "hue", "cut_x", "cut_y")
+
+GREY = 127.5
 
 LUMA = (0.299, 0.587, 0.114)
 # Of R - Y and of B - Y in the two chroma axes I and Q of the American colour television standard of 1953.
@@ -35,8 +37,8 @@ def augment(images: Tensor, how: Augmentation, generator: torch.Generator) -> Te
     """Change every image at random, as ``how`` allows, and round once at the end.
 
     First geometry: mirrored, turned about the centre, shifted, in one bilinear interpolation in which edges
-    repeat. Then colour: one linear map of an image's pixels, clipped to 0..255. With everything off the
-    images come back bit for bit.
+    repeat. Then colour: one linear map of an image's pixels, clipped to 0..255. Last, one square within the image is
+    made grey (DeVries & Taylor 2017). With everything off the images come back bit for bit.
 
     ``len(DRAWS)`` numbers an image are drawn, whatever ``how`` says, so switching one change off leaves the
     others as they were. On the CPU the first k images do not depend on those after them.
@@ -62,12 +64,25 @@ def augment(images: Tensor, how: Augmentation, generator: torch.Generator) -> Te
     factors = how.brightness or how.contrast
     if factors or (images.shape[1] == 3 and (how.saturation or how.hue)):
         out = _recolour(out, how, drawn)
+    if _most(how.cutout, height) and _most(how.cutout, width):
+        out = out.masked_fill(_square(how, drawn, (height, width)), GREY)
     return out.round_().clamp_(0, 255).to(torch.uint8)
 
 
-def _most(crop: float, size: int) -> int:
-    """The largest shift in whole pixels, which alone leave sharp what is not turned as well."""
-    return int(crop * size)
+def _most(fraction: float, size: int) -> int:
+    """The largest shift in whole pixels, which alone leave sharp what is not turned as well; the side of a square."""
+    return int(fraction * size)
+
+
+def _square(how: Augmentation, drawn: dict[str, Tensor], shape: tuple[int, int]) -> Tensor:
+    """Where one square of every image lies, ``bool (B, 1, H, W)``; all places within the image are equally likely."""
+    along = []
+    for name, size in zip(("cut_y", "cut_x"), shape, strict=True):
+        side = _most(how.cutout, size)
+        start = (drawn[name] * (size - side + 1)).floor().clamp_(max=size - side)[:, None]
+        place = torch.arange(size, device=start.device)
+        along.append((place >= start) & (place < start + side))
+    return (along[0][:, :, None] & along[1][:, None, :])[:, None]
 
 
 def _signed(uniform: Tensor, bound: float) -> Tensor:

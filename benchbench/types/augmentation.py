@@ -20,3 +20,4 @@ class Augmentation(BaseModel):
     contrast: float = Field(0.2, ge=0, lt=1, description="Contrast factor in 1 - c .. 1 + c.")
     saturation: float = Field(0.2, ge=0, lt=1, description="Saturation factor in 1 - s .. 1 + s.")
     hue: float = Field(0.05, ge=0, le=0.5, description="Hue shift in -h .. h of the colour circle.")
+    cutout: float = Field(0.0, ge=0, le=1, description="Side of a square made grey, as a fraction of the size.")
