@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -48,6 +47,8 @@ def augment(
     An image folder with metadata.csv that torchvision's ImageFolder and Hugging Face's imagefolder load as it is.
     Where the verdict is not to augment, nothing is written without --anyway (exit status 2).
     """
+    from tempfile import TemporaryDirectory
+
     from benchbench.api.augmented import Rule, choose, memorizes, write_augmented
     from benchbench.api.folders import check_new
     from benchbench.runner.progress import ProgressFile
@@ -58,7 +59,7 @@ def augment(
     if memorizes(choice):
         typer.secho(f"benchbench: {choice.row} is flagged as copying training images", err=True, fg="yellow")
     rule = Rule(agreed=not keep_disagreeing, confidence=min_confidence, new=not keep_copies)
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder:
         progress = ProgressFile(Path(folder) / "progress.json")
         done = write_augmented(work, choice, rule, out, progress)
     typer.echo(f"{done.real} real and {done.synthetic} synthetic images of {choice.row} in {out}; rule: {rule}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import keyword
 import re
@@ -56,6 +55,8 @@ def package_files(noun: str, name: str) -> dict[Path, str]:
         noun: What people call the kind of plugin.
         name: A valid name.
     """
+    from importlib.metadata import version
+
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(  # noqa: S701  (what is written is no HTML)
@@ -72,7 +73,7 @@ def package_files(noun: str, name: str) -> dict[Path, str]:
         "cls": _class(noun, name),
         "module": module,
         "distribution": _distribution(name),
-        "version": importlib.metadata.version("benchbench"),
+        "version": version("benchbench"),
         "use": use.format(name=name),
     }
     templates = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,6 +77,8 @@ def _card(report: Published, folder: Path, dry_run: bool) -> None:
 
 def _branch(out: Path, branch: str, remote: str | None, dry_run: bool) -> None:
     """Commit ``out`` to a branch through an index of its own; the work tree and its index stay as they are."""
+    from tempfile import TemporaryDirectory
+
     top = Path(_git(out, "rev-parse", "--show-toplevel"))
     _git(top, "check-ref-format", "--branch", branch)
     current = subprocess.run(
@@ -100,7 +101,7 @@ def _branch(out: Path, branch: str, remote: str | None, dry_run: bool) -> None:
         text=True,
         check=False,
     ).stdout.strip()
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder:
         env = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
         _git(top, "add", "--force", "--", where, env=env)
         tree = _git(top, "write-tree", env=env)
