@@ -112,7 +112,9 @@ def test_broken_features_are_refused(metric, bad):
     if "probabilities" in metric.needs:
         cases = [feature_sets(good, good, probabilities=broken)]
     for sets in cases:
-        with pytest.raises(DataError, match=r"got NaN or infinite features for the .*(images|samples), expected finite ones"):
+        with pytest.raises(
+            DataError, match=r"got NaN or infinite features for the .*(images|samples), expected finite ones"
+        ):
             metric().compute(sets, rng())
 
 
