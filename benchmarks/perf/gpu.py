@@ -10,8 +10,8 @@ device, the rest on the processors, in so many threads. Without pytorch-fid's we
 network every batch norm has the statistics of what it sees: else some channels are zero for all images, covariances are
 singular, and moments take a slower way. Where they do so all the same, a line says it.
 
-resnet9, with its defaults and the crops, flips and cutout of benchmarks/cifar10.yaml, in the arithmetic that a run chooses for
-the device: a fit, the copy of the images to the device included, after a short one that is not timed. One validation
+resnet9, with its defaults and the crops, flips and cutout of benchmarks/cifar10.yaml, in the arithmetic that a run
+chooses for the device: a fit, the copy of the images to the device included, after a short one that is not timed. One validation
 image a class is the fewest that the dataset sets aside; it is not looked at. Accuracy is that on the test images.
 ``--images`` below 50,000 takes fewer of every class, for training and test.
 """
@@ -162,9 +162,8 @@ def cifar10(data_dir: Path, images: int) -> bb.Dataset:
 def measure_resnet9(device: torch.device, data_dir: Path, images: int, steps: int, repeats: int) -> None:
     data = cifar10(data_dir, images)
     precision, batch = resolve(device).precision, ResNet9Classifier().config.batch_size
-    print(
-        f"resnet9, {steps:,} steps of {batch} of {len(data.train):,} training images, crops, flips and cutout, {precision}"
-    )
+    what = f"{steps:,} steps of {batch} of {len(data.train):,} training images"
+    print(f"resnet9, {what}, crops, flips and cutout, {precision}")
     train(data.train, WARM_UP_SEED, device, min(WARM_UP_STEPS, steps))
     seconds, accuracies = [], []
     for number in range(repeats):
