@@ -11,8 +11,9 @@ network every batch norm has the statistics of what it sees: else some channels 
 singular, and moments take a slower way. Where they do so all the same, a line says it.
 
 resnet9, with its defaults and the crops, flips and cutout of benchmarks/cifar10.yaml, in the arithmetic that a run
-chooses for the device: a fit, the copy of the images to the device included, after a short one that is not timed. One validation
-image a class is the fewest that the dataset sets aside; it is not looked at. Accuracy is that on the test images.
+chooses for the device: a fit, the copy of the images to the device included, after a short one that is not timed. One
+validation image a class is the fewest that the dataset sets aside; it is not looked at. Accuracy is that on the test
+images.
 ``--images`` below 50,000 takes fewer of every class, for training and test.
 """
 
