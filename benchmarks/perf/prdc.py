@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -56,16 +55,21 @@ def peak(side: str, images: int, dimensions: int) -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
+def resident(what: str) -> float:
+    """MiB of this process: ``VmRSS``, what it is now, or ``VmHWM``, the largest so far."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith(what))) / 2**10
+
+
 def measure_peak(side: str, images: int, dimensions: int) -> None:
     real, synthetic = features(images, dimensions)
     few = slice(0, 50)
     call = {"ours": ours, "peer": peer}[side]
     call(real[few], synthetic[few])  # imports and pools that come with the first call
-    # The largest size so far may be that of making the features: it is the size now that is the level.
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    before = pages * resource.getpagesize() / 2**20
+    Path("/proc/self/clear_refs").write_text("5")  # forget the largest size so far: that of making the features
+    before = resident("VmRSS")
     call(real, synthetic)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10 - before)
+    print(resident("VmHWM") - before)
 
 
 def products(images: int, dimensions: int) -> float:
@@ -89,7 +93,6 @@ def main() -> None:
     if options.peak:
         measure_peak(options.peak, *size)
         return
-    # Before this process grows: the largest size of a child begins with that of the process it is forked off.
     theirs, our_own = peak("peer", *size), peak("ours", *size)
     real, synthetic = features(*size)
     results = {}

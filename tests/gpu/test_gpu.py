@@ -13,12 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from benchbench_plugins.cgan import Cgan
-from benchbench_plugins.dcgan import Dcgan
-from benchbench_plugins.flow import Flow
 from benchbench_plugins.vae import Vae
-from benchbench_plugins.wgan_gp import WganGp
 from conftest import Bench
+from models import CLASSIFIERS, DATA, GENERATORS
 from test_features import random_inception_weights
 from torch import Tensor
 
@@ -26,15 +23,12 @@ import benchbench as bb
 from benchbench.datasets.digits import Digits
 from benchbench.downstream.arms import evaluate
 from benchbench.downstream.cnn_small import CnnSmall
-from benchbench.downstream.cnn_strided import CnnStrided
 from benchbench.downstream.labels import labelled
-from benchbench.downstream.resnet9 import ResNet9Classifier
 from benchbench.features._fid_inception import FidInception
 from benchbench.features.domain import Domain
 from benchbench.features.efficientnet_lite0 import EfficientnetLite0
 from benchbench.features.inception import Inception
 from benchbench.metrics.frechet import frechet_distance, moments
-from benchbench.testing import mock_images
 from benchbench.testing.mock import MemoryCheckpoint
 from benchbench.training.acceleration import resolve
 from benchbench.training.augmentation import augment
@@ -49,19 +43,6 @@ pytestmark = [
 ]
 
 GPU, CPU = torch.device("cuda"), torch.device("cpu")
-DATA = mock_images(3, 16, 16, per_class=40)
-GANS = {"steps": 60, "batch_size": 16, "width": 8, "discriminator_width": 8}
-GENERATORS: dict[str, bb.Generator] = {
-    "dcgan": Dcgan(Dcgan.Config(**GANS)),
-    "dcgan-layer": Dcgan(Dcgan.Config(**GANS, generator_norm="layer")),
-    "dcgan-resnet": Dcgan(Dcgan.Config(**GANS, network="resnet", discriminator_norm="spectral", loss="hinge")),
-    "cgan": Cgan(Cgan.Config(**GANS, n_critic=2, diff_augment=("color", "translation", "cutout"))),
-    "cgan-resnet": Cgan(Cgan.Config(**GANS, n_critic=2, network="resnet", loss="hinge")),
-    "wgan_gp": WganGp(WganGp.Config(**GANS, n_critic=2)),
-    "wgan_gp-resnet": WganGp(WganGp.Config(**GANS, n_critic=2, network="resnet")),
-    "vae": Vae(Vae.Config(steps=60, batch_size=16, width=8, latent=8)),
-    "flow": Flow(Flow.Config(steps=60, batch_size=16, width=16, depth=2, scales=2)),
-}
 
 
 def context(device: torch.device = GPU, **changes: Any) -> FitContext:
@@ -208,13 +189,6 @@ def test_a_fit_goes_on_from_a_checkpoint_on_the_gpu(way: str | None) -> None:
     assert checkpoint.saved is not None
     resumed = generator.fit(DATA, context(checkpoint=checkpoint))
     assert resumed == pytest.approx(whole, rel=0.05)
-
-
-CLASSIFIERS: dict[str, bb.Classifier] = {
-    "cnn_small": CnnSmall(CnnSmall.Config(width=8)),
-    "cnn_strided": CnnStrided(CnnStrided.Config(width=8, batch_size=16, learning_rate=1e-3)),
-    "resnet9": ResNet9Classifier(ResNet9Classifier.Config(width=8, batch_size=64)),
-}
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
