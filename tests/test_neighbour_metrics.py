@@ -53,6 +53,7 @@ def blocks(request, monkeypatch):
 
 
 BLOCKS = st.sampled_from([2**25, 2000, 500])
+NEWS = st.sampled_from([_neighbours.NEWS, 1.0])  # with 1, small blocks, too, are searched for what is new in them
 
 
 @st.composite
@@ -93,7 +94,8 @@ def test_bounds_are_near_scipys_distances(blocks, n, m, d):
     x, y = normal(n, d), normal(m, d, 1)
     frame = Frame(y, x)
     for dtype, near in ((np.float32, 1e-3), (np.float64, 1e-9)):
-        parts = list(squared_bounds(frame.place(x, dtype), frame.place(y, dtype)))
+        found = squared_bounds(frame.place(x, dtype), frame.place(y, dtype))
+        parts = [(rows, block.copy()) for rows, block in found]  # the next one takes its place
         assert [row for rows, _ in parts for row in range(rows.start, rows.stop)] == list(range(n))
         bounds = np.concatenate([block for _, block in parts]) * frame.unit**2
         np.testing.assert_allclose(bounds, cdist(x, y, "sqeuclidean"), rtol=near, atol=near)
@@ -148,9 +150,9 @@ def test_measuring_throughout_is_brute_force(pair, k):
 
 
 @settings(deadline=None)
-@given(feature_pairs(), st.integers(1, 6), BLOCKS)
-def test_the_nearest_of_wild_sets_are_brute_forces(pair, k, block_bytes):
-    with mock.patch.object(_distances, "BLOCK_BYTES", block_bytes):
+@given(feature_pairs(), st.integers(1, 6), BLOCKS, NEWS)
+def test_the_nearest_of_wild_sets_are_brute_forces(pair, k, block_bytes, news):
+    with mock.patch.object(_distances, "BLOCK_BYTES", block_bytes), mock.patch.object(_neighbours, "NEWS", news):
         indices, distances = nearest(*pair, k)
     truth = exact(*pair)
     expected = np.sort(truth, axis=1)[:, :k]
@@ -220,8 +222,8 @@ def test_it_is_the_prdc_package_where_points_coincide(n, m, d, k, seed):
 
 
 @settings(deadline=None)
-@given(feature_pairs(), st.integers(1, 5), BLOCKS)
-def test_of_wild_sets_it_is_brute_force(pair, k, block_bytes):
+@given(feature_pairs(), st.integers(1, 5), BLOCKS, NEWS)
+def test_of_wild_sets_it_is_brute_force(pair, k, block_bytes, news):
     """Measured in float64 as the length of a difference, whatever float32 makes of the sets."""
     real, fake = (each.astype(np.float64) for each in pair)
     own = [np.sort(((each[:, None] - each) ** 2).sum(axis=2), axis=1)[:, k] for each in (real, fake)]
@@ -231,7 +233,7 @@ def test_of_wild_sets_it_is_brute_force(pair, k, block_bytes):
         near = np.abs(between - limits) <= 1e-9 * np.maximum(between, limits)
         assume(not (near & (between != limits)).any())
     in_real, in_fake = between < own[0][:, None], between < own[1]
-    with mock.patch.object(_distances, "BLOCK_BYTES", block_bytes):
+    with mock.patch.object(_distances, "BLOCK_BYTES", block_bytes), mock.patch.object(_neighbours, "NEWS", news):
         got = prdc(*pair, k)
     assert got == pytest.approx(
         {
@@ -291,7 +293,9 @@ def test_one_far_vector_does_not_put_all_pairs_in_doubt(monkeypatch):
     assert near == pytest.approx(compute_prdc(real, fake, 5), rel=1e-12)
 
 
-def test_radii_are_brute_forces(blocks):
+@pytest.mark.parametrize("news", [_neighbours.NEWS, 1.0])
+def test_radii_are_brute_forces(blocks, news, monkeypatch):
+    monkeypatch.setattr(_neighbours, "NEWS", news)
     features = np.repeat(normal(30, 4), 2, axis=0)[:45]
     brute = cdist(features, features)
     np.fill_diagonal(brute, np.inf)

@@ -120,13 +120,17 @@ def squared_bounds(x: Placed, y: Placed, *, upper: bool = False) -> Iterator[tup
 
     Yields:
         Which rows of ``x``, and their block ``(b, m)``, of at most :data:`BLOCK_BYTES`, which the caller may change.
+        The next one takes its place.
     """
     dtype = x.vectors.dtype
     of_x = ((1.0 - x.slack) * x.norms).astype(dtype)
     of_y = ((1.0 - x.slack) * y.norms - x.floor).astype(dtype)
-    for rows in blocks(len(of_x), dtype.itemsize * max(y.vectors.shape)):  # rows of x are copied, too
+    parts = list(blocks(len(of_x), dtype.itemsize * max(y.vectors.shape)))  # rows of x are copied, too
+    place = np.empty(parts[0].stop * len(of_y) if parts else 0, dtype=dtype)
+    for rows in parts:
         first = rows.start if upper else 0
-        block = (-2.0 * x.vectors[rows]) @ y.vectors[first:].T
+        shape = rows.stop - rows.start, len(of_y) - first
+        block = np.matmul(-2.0 * x.vectors[rows], y.vectors[first:].T, out=place[: shape[0] * shape[1]].reshape(shape))
         block += of_y[first:]
         block += of_x[rows, None]
         yield rows, block

@@ -33,6 +33,9 @@ TIE = 1e-9
 # A block of which a larger part has to be measured pair by pair is computed in float64 first.
 DOUBTFUL = 1 / 64
 
+# News that would fill more of a block, all rows as long as the longest, are not sorted out: it is gone through.
+NEWS = 1 / 32
+
 
 def nearest(x: Floats, y: Floats, k: int) -> tuple[Indices, Array]:
     """The ``k`` nearest rows of ``y`` to every row of ``x``.
@@ -104,6 +107,12 @@ def _searched(x: Floats, y: Floats, k: int, dtype: type[np.floating]) -> Found:
     return best.measured(x, y)
 
 
+def _places(mask: Bools) -> tuple[Indices, Indices]:
+    """``np.nonzero`` of a matrix, several times as fast where little of it is set."""
+    rows, columns = np.divmod(np.flatnonzero(mask), mask.shape[1])
+    return rows, columns
+
+
 class _Best:
     """For every row of one set, the rows of another that have the lowest bounds of all seen so far.
 
@@ -129,14 +138,41 @@ class _Best:
             block: ``(b, c)``; with ``across``, ``(c, b)``.
             across: Whether it lies the other way round.
         """
-        count, along = self.bounds.shape[1], 0 if across else 1
-        seen = torch.from_numpy(block).topk(min(count, block.shape[along]), dim=along, largest=False, sorted=False)
-        bounds, found = (part.numpy().T if across else part.numpy() for part in seen)
+        bounds, found = self._news(rows, block, across) or self._lowest(block, across)
         bounds = np.concatenate([self.bounds[rows], bounds], axis=1)
         found = np.concatenate([self.found[rows], first + found], axis=1)
+        count = self.bounds.shape[1]
         kept = np.argpartition(bounds, count - 1, axis=1)[:, :count]
         self.bounds[rows] = np.take_along_axis(bounds, kept, axis=1)
         self.found[rows] = np.take_along_axis(found, kept, axis=1)
+
+    def _lowest(self, block: Floats, across: bool) -> tuple[Floats, Indices]:
+        """The lowest bounds of a block, and which of ``y`` they belong to, ``(b, count)`` both."""
+        along = 0 if across else 1
+        count = min(self.bounds.shape[1], block.shape[along])
+        seen = torch.from_numpy(block).topk(count, dim=along, largest=False, sorted=False)
+        bounds, found = (part.numpy().T if across else part.numpy() for part in seen)
+        return bounds, found
+
+    def _news(self, rows: slice, block: Floats, across: bool) -> tuple[Floats, Indices] | None:
+        """The bounds of a block that are below the highest of those kept, padded with infinity; None if many."""
+        highest = self.bounds[rows].max(axis=1)
+        lower = block < (highest if across else highest[:, None])
+        if np.count_nonzero(lower) > NEWS * block.size:
+            return None
+        row, column = _places(lower)
+        if across:
+            order = np.argsort(column, kind="stable")
+            row, column = column[order], row[order]
+        counts = np.bincount(row, minlength=len(highest))
+        size = len(highest), int(counts.max(initial=0))
+        if size[0] * size[1] > NEWS * block.size:
+            return None
+        place = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+        bounds, found = np.full(size, np.inf, dtype=block.dtype), np.zeros(size, dtype=np.intp)
+        bounds[row, place] = block[column, row] if across else block[row, column]
+        found[row, place] = column
+        return bounds, found
 
     def measured(self, x: Floats, y: Floats) -> Found:
         """The k nearest of those that have the lowest bounds."""
@@ -224,7 +260,7 @@ class _Pairs:
     def settled(self, x: Floats, y: Floats) -> tuple[Bools, Bools]:
         """Which are below the one and the other limit, ``(b, m)`` both."""
         for limits, below, doubt in zip(self.limits, self.below, self.doubt, strict=True):
-            first, second = np.nonzero(doubt)
+            first, second = _places(doubt)
             squares = squared_lengths(x, y, first, second)
             below[first, second] = squares < np.broadcast_to(limits, below.shape)[first, second]
         return self.below[0], self.below[1]
