@@ -176,8 +176,8 @@ def test_a_copy_is_at_distance_zero_in_spite_of_rounding(blocks):
     copied = rng(1).integers(200, size=50)
     frame = Frame(train)
     placed = frame.place(train, np.float32)
-    (_, fast), *_ = squared_bounds(placed, placed)
-    assert (fast.argmin(axis=1) != np.arange(len(fast))).any()
+    nearest_in_float32 = np.concatenate([block.argmin(axis=1) for _, block in squared_bounds(placed, placed)])
+    assert (nearest_in_float32 != np.arange(200)).any()
     indices, distances = nearest(train[copied], train, 1)
     assert (distances == 0).all() and np.array_equal(indices[:, 0], copied)
 

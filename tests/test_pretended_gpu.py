@@ -2,13 +2,15 @@
 
 torch's fake tensors have a device, a shape and a type but no values. Here they pretend to lie on a GPU: an operation
 between two devices is an error, and so is reading a value, for which a GPU would have to be waited for. Autograd's
-engine wants a real GPU, so gradients are zeros.
+engine wants a real GPU: gradients are zeros, and what happens backward is left to tests/gpu.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,8 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
     unset_fake_temporarily,
 )
-from torch.utils._pytree import tree_map_only
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 import benchbench as bb
 from benchbench.features._fid_inception import FidInception
@@ -32,6 +35,7 @@ from benchbench.features.inception import Inception
 from benchbench.training import augmentation, loop, pixels, sampling
 from benchbench.training.acceleration import resolve
 from benchbench.training.augmentation import augment
+from benchbench.training.batches import BatchPlan
 from benchbench.types import Augmentation, Budget, FitContext, LabelledImages
 
 # Copies of a network ask whether a tensor has memory of its own.
@@ -42,7 +46,7 @@ STEPS = 4
 
 
 class Randomness(torch.Generator):
-    """On a device that need not be there: fake tensors draw nothing from it."""
+    """On a device that need not be there: fake tensors draw nothing from it, but :func:`drawing` looks where it is."""
 
     def __new__(cls, device: torch.device = CPU) -> Randomness:
         return super().__new__(cls)
@@ -68,6 +72,40 @@ def replaced(module: nn.Module, change: Any, recurse: bool = True) -> nn.Module:
     return module
 
 
+class Strict(TorchDispatchMode):
+    """What fake tensors let pass and a GPU does not, or waits for."""
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = operation(*args, **(kwargs or {}))
+        name = operation.overloadpacket.__name__
+        devices = {each.device for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)}
+        if isinstance(result, Tensor):
+            assert result.device == GPU, f"{name} leaves the GPU"
+            assert CPU not in devices, f"{name} takes what lies on the CPU"
+        return result
+
+
+def drawing(
+    plain: Callable[..., Tensor], *given: Any, generator: torch.Generator | None = None, **named: Any
+) -> Tensor:
+    """A random function, of numbers that are drawn where they are wanted."""
+    result = plain(*given, generator=generator, **named)
+    assert generator is None or generator.device == result.device, f"got {generator.device}, expected {result.device}"
+    return result
+
+
+class Strictly:
+    """A training step that is looked at."""
+
+    def __init__(self, inner: bb.TrainStep) -> None:
+        self.inner = inner
+        self.exact = getattr(inner, "exact", False)
+
+    def step(self, images: Tensor, labels: Tensor, index: int, total: int) -> Mapping[str, Tensor]:
+        with Strict():
+            return self.inner.step(images, labels, index, total)
+
+
 def no_descent(loss: Tensor) -> None:
     """``loss.backward()``: a gradient of zeros for every weight that the loss comes from."""
     assert loss.device == GPU and loss.dtype == torch.float32 and loss.ndim == 0
@@ -89,24 +127,35 @@ def no_gradient(outputs: Tensor, inputs: Tensor, **_: Any) -> tuple[Tensor]:
     return (inputs + outputs.sum(),)
 
 
-def moved(weights: list[Tensor], gradients: list[Tensor], *rest: Any, **named: Any) -> None:
-    """A fused optimizer: everything it is given lies on the GPU."""
-    state = [tensor for each in rest if isinstance(each, list) for tensor in each]
-    assert weights and all(each.device == GPU for each in (*weights, *gradients, *state))
+@pytest.fixture
+def moved(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which fused optimizers have moved weights; all that they were given lay on the GPU."""
+    seen: list[str] = []
+
+    def move(name: str, *given: Any, **_: Any) -> None:
+        tensors = [each for each in tree_leaves(given) if isinstance(each, Tensor)]
+        assert tensors and all(each.device == GPU for each in tensors)
+        seen.append(name)
+
+    for name in ("_fused_adam_", "_fused_adamw_", "_fused_sgd_"):
+        monkeypatch.setattr(torch, name, partial(move, name))
+    return seen
 
 
 @pytest.fixture
 def pretending(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTensorMode]:
     """A GPU with bfloat16."""
     monkeypatch.setattr(torch, "Generator", Randomness)
+    for where, names in ((torch, ("rand", "randn", "randint", "randperm")), (Tensor, ("normal_", "uniform_"))):
+        for name in names:
+            plain = getattr(where, name)
+            monkeypatch.setattr(where, name, lambda *given, plain=plain, **named: drawing(plain, *given, **named))
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
     monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
     monkeypatch.setattr(nn.Module, "_apply", replaced)
     monkeypatch.setattr(Tensor, "pin_memory", lambda tensor: tensor)
     monkeypatch.setattr(Tensor, "backward", no_descent)
     monkeypatch.setattr(torch.autograd, "grad", no_gradient)
-    for name in ("_fused_adam_", "_fused_adamw_", "_fused_sgd_"):
-        monkeypatch.setattr(torch, name, moved)
     monkeypatch.setattr(FakeTensorMode, "__deepcopy__", lambda mode, _: mode, raising=False)
     monkeypatch.setattr(LabelledImages, "__post_init__", lambda _: None)  # it looks at the labels, on the CPU
     # What is read between steps, every fifty of them
@@ -127,8 +176,8 @@ class FittedError(Exception):
 def only_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = loop.fit_loop
 
-    def steps(*arguments: Any, **named: Any) -> None:
-        assert plain(*arguments, **named).steps == STEPS
+    def steps(step: bb.TrainStep, *rest: Any, **named: Any) -> None:
+        assert plain(Strictly(step), *rest, **named).steps == STEPS
         raise FittedError
 
     for place in (
@@ -174,23 +223,53 @@ def test_two_devices_are_seen(pretending: FakeTensorMode) -> None:
         torch.ones(2, device=GPU) + torch.ones(2)
 
 
+LENIENT: list[Callable[[], Tensor]] = [
+    lambda: torch.ones(2, device=GPU).cpu(),
+    lambda: torch.ones(2).to(GPU),
+    lambda: torch.tensor([1.0, 2.0], device=GPU),
+    lambda: torch.ones(2, device=GPU)[torch.tensor([0])],
+    lambda: torch.randn(2, generator=bb.torch_generator(0), device=GPU),
+]
+
+
+@pytest.mark.parametrize("wrong", LENIENT)
+def test_what_fake_tensors_let_pass_is_seen(wrong: Callable[[], Tensor], pretending: FakeTensorMode) -> None:
+    with pytest.raises(AssertionError, match=r"GPU|CPU|expected cuda"), Strict():
+        wrong()
+
+
+def test_batches_are_chosen_on_the_gpu(pretending: FakeTensorMode) -> None:
+    plan = BatchPlan(count=50, batch_size=16, seed=0, device=GPU)
+    assert all(plan.batch(step).device == GPU for step in range(8))  # past the ends of two epochs
+
+
 @pytest.mark.parametrize("name", GENERATORS)
 def test_a_generators_step_stays_on_the_gpu_and_reads_nothing(
-    name: str, pretending: FakeTensorMode, only_steps: None, computed_in: set[torch.dtype]
+    name: str, pretending: FakeTensorMode, only_steps: None, computed_in: set[torch.dtype], moved: list[str]
 ) -> None:
+    generator = type(GENERATORS[name])(GENERATORS[name].config)
     with pytest.raises(FittedError):
-        GENERATORS[name].fit(data(pretending), context())
+        generator.fit(data(pretending), context())
+    assert len(moved) >= STEPS
     assert torch.float32 in computed_in if name == "flow" else torch.bfloat16 in computed_in
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_a_classifiers_step_stays_on_the_gpu_and_reads_nothing(
-    name: str, pretending: FakeTensorMode, only_steps: None, computed_in: set[torch.dtype]
+    name: str, pretending: FakeTensorMode, only_steps: None, computed_in: set[torch.dtype], moved: list[str]
 ) -> None:
     how = Augmentation(cutout=0.25)
-    ctx = context(augment=lambda images, generator: augment(images, how, generator))
+    calls = []
+
+    def change(images: Tensor, random: torch.Generator) -> Tensor:
+        calls.append(1)
+        with Strict() if len(calls) > 1 else nullcontext():  # the first time, constants are brought there
+            return augment(images, how, random)
+
+    ctx = context(augment=change)
     with pytest.raises(FittedError):
         CLASSIFIERS[name].train(data(pretending), STEPS, ctx)
+    assert len(moved) == STEPS
     assert torch.bfloat16 in computed_in
 
 
@@ -198,7 +277,7 @@ def test_a_classifiers_step_stays_on_the_gpu_and_reads_nothing(
 def test_samples_are_drawn_on_the_gpu_and_come_from_it(
     name: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, computed_in: set[torch.dtype]
 ) -> None:
-    fitted = GENERATORS[name]
+    fitted = type(GENERATORS[name])(GENERATORS[name].config)
     fitted.fit(DATA, FitContext(0, CPU, bb.torch_generator(0), budget=Budget(max_steps=1)))
     state = fitted.state_dict()
     pretending: FakeTensorMode = request.getfixturevalue("pretending")

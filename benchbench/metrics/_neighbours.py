@@ -109,8 +109,10 @@ def _searched(x: Floats, y: Floats, k: int, dtype: type[np.floating]) -> Found:
 
 def _places(mask: Bools) -> tuple[Indices, Indices]:
     """``np.nonzero`` of a matrix, several times as fast where little of it is set."""
-    rows, columns = np.divmod(np.flatnonzero(mask), mask.shape[1])
-    return rows, columns
+    places = np.flatnonzero(mask)
+    rows = places // mask.shape[1]
+    places %= mask.shape[1]
+    return rows, places
 
 
 class _Best:

@@ -32,7 +32,8 @@ def _factor(centred: Array) -> Array:
     if len(centred) <= centred.shape[1]:
         return centred
     try:  # from the product: several times faster than a QR decomposition, and as good unless nearly singular
-        factor: Array = linalg.cholesky(centred.T @ centred, overwrite_a=True, check_finite=False)
+        # transposed, which changes nothing but the order in memory: LAPACK then works in place
+        factor: Array = linalg.cholesky((centred.T @ centred).T, overwrite_a=True)
     except linalg.LinAlgError:
         factor = np.zeros((1, 1))
     pivots = np.diagonal(factor)
@@ -58,7 +59,8 @@ def moments(features: npt.NDArray[np.floating], who: str = "FD") -> tuple[Array,
     if np.ndim(features) != 2 or len(features) < 2:
         raise DataError(f"{who}: got features {np.shape(features)}, expected (n, d) with n >= 2; give it more images")
     mean = features.mean(axis=0, dtype=np.float64)
-    return mean, _factor(features - mean) / np.sqrt(len(features) - 1)
+    centred = np.subtract(features, mean, dtype=np.float64)
+    return mean, _factor(centred) / np.sqrt(len(features) - 1)
 
 
 def frechet_distance(mean_a: Array, factor_a: Array, mean_b: Array, factor_b: Array) -> float:
@@ -104,7 +106,7 @@ def _nuclear_norm_from_eigenvalues(product: Array) -> tuple[float, float]:
     """
     if product.shape[0] > product.shape[1]:
         product = product.T
-    eigenvalues = linalg.eigvalsh(product @ product.T, overwrite_a=True, check_finite=False)
+    eigenvalues = linalg.eigvalsh((product @ product.T).T, overwrite_a=True)
     error = EIGENVALUE_ERROR * float(np.abs(eigenvalues).max(initial=0.0))
     roots = np.sqrt(eigenvalues.clip(min=0.0))
     if error == 0.0:
