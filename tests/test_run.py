@@ -13,12 +13,16 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from conftest import Bench
 from filelock import FileLock
 
+from benchbench.plan import CellState
 from benchbench.report.markdown import escape
+from benchbench.runner.publish import environments
 
 
 def test_the_reports_agree_with_each_other(finished: Bench) -> None:
@@ -49,6 +53,23 @@ def test_the_reports_agree_with_each_other(finished: Bench) -> None:
     assert manifest["environments"][0]["packages"]["torch"]
     assert manifest["command"] == "benchbench run toy.yaml"
     assert str(finished.folder) not in page + json.dumps(manifest) + json.dumps(results)
+
+
+def test_every_number_says_what_it_was_measured_on(finished: Bench) -> None:
+    [environment] = json.loads((finished.folder / "reports/toy-board/manifest.json").read_text())["environments"]
+    store = finished.folder / ".benchbench/store"
+    for stage in ("fit", "metric", "arm"):
+        noted = [json.loads(path.read_text())["meta"]["environment"] for path in store.glob(f"{stage}/**/entry.json")]
+        assert noted and all(each == environment for each in noted)
+
+
+def test_what_a_later_revision_has_computed_anew_is_told() -> None:
+    def stored(*revisions: str | None) -> CellState:
+        entries = [SimpleNamespace(meta={"environment": {"revision": each}} if each else {}) for each in revisions]
+        return cast(CellState, SimpleNamespace(stored=[(None, entry) for entry in entries]))
+
+    found = environments([stored("a", None, "a"), stored("a", "b")])
+    assert found == [{"revision": "a"}, {"revision": "b"}]
 
 
 def test_noise_is_far_and_the_floor_is_near(finished: Bench) -> None:

@@ -12,7 +12,6 @@ from benchbench.leaderboard import Board, Dossier
 from benchbench.plan import CellState
 from benchbench.runner.exhibits import (
     arm_details,
-    entry_of,
     fit_details,
     nearest_samples,
     real_grid,
@@ -70,12 +69,7 @@ def gather(work: Workspace, boards: Sequence[Board], states: Sequence[CellState]
 
 
 def _manifest(work: Workspace, states: Sequence[CellState]) -> dict[str, Any]:
-    """What the numbers come from. The environments are those that cells were measured in, as they noted it."""
-    environments: list[object] = []
-    for state in states:
-        entry = entry_of(state, "fit")
-        if entry is not None and entry.meta["environment"] not in environments:
-            environments.append(entry.meta["environment"])
+    """What the numbers come from."""
     dataset = work.dataset
     return {
         "benchmark": resolved(work),
@@ -87,7 +81,7 @@ def _manifest(work: Workspace, states: Sequence[CellState]) -> dict[str, Any]:
             "image_shape": list(dataset.train.shape),
             **{split: len(getattr(dataset, split)) for split in ("train", "val", "test")},
         },
-        "environments": environments,
+        "environments": environments(states),
         "extractors": {spec.name: work.inputs.weights(spec, work.store) for spec in work.benchmark.protocol.features},
         "plugins": {
             f"{plugin.kind}/{plugin.name}": {"source": Path(plugin.source).name, "sha256": plugin.digest}
@@ -100,6 +94,17 @@ def _manifest(work: Workspace, states: Sequence[CellState]) -> dict[str, Any]:
         },
         "baseline": BASELINE,
     }
+
+
+def environments(states: Sequence[CellState]) -> list[object]:
+    """Those that the numbers were measured in, as each noted it; stores of early versions noted only those of fits."""
+    found: list[object] = []
+    for state in states:
+        for _, entry in state.stored:
+            environment = entry.meta.get("environment")
+            if environment is not None and environment not in found:
+                found.append(environment)
+    return found
 
 
 def resolved(work: Workspace) -> dict[str, Any]:

@@ -96,6 +96,11 @@ class Stages:
             cuda_graphs=wanted.cuda_graphs,
         )
 
+    @cached_property
+    def _environment(self) -> dict[str, Any]:
+        """What is measured here is measured on: noted of every number, as a later revision may compute some anew."""
+        return {**environment(self.work.device), "compute": asdict(self._compute)}
+
     def _classifier(self) -> Classifier:
         classifier: Classifier = self.work.make("classifiers", self.inputs.protocol.classifier)
         return classifier
@@ -167,7 +172,7 @@ class Stages:
             "facts": finite_facts(facts or {}),
             "parameters": generator.num_parameters(),
             "peak_memory_bytes": self._peak_memory(),
-            "environment": {**environment(self.work.device), "compute": asdict(self._compute)},
+            "environment": self._environment,
             "curve": curve,
             "notes": notes,
         }
@@ -244,7 +249,8 @@ class Stages:
             rng = numpy_generator(self.cell.seed, "metric", metric.name, extractor.name)
             values = check_values(instance.compute(sets, rng), instance, sets.classes)
             compared = sets.synthetic if sets.drawn is None else sets.drawn
-            return {}, {"values": values, "n": len(compared), "dimensions": sets.real.shape[1]}
+            found = {"values": values, "n": len(compared), "dimensions": sets.real.shape[1]}
+            return {}, {**found, "environment": self._environment}
 
         return self.store.get_or_make("metric", self.inputs.metric(self.cell, extractor, metric, weights), make)
 
@@ -295,7 +301,7 @@ class Stages:
             self.progress.enter("likelihood")
             context = SampleContext(derive_seed(self.cell.seed, "likelihood"), self.work.device)
             bits = generator.bits_per_dim(self.work.dataset.test, context)
-            return {}, {"bits_per_dim": float(bits.double().mean())}
+            return {}, {"bits_per_dim": float(bits.double().mean()), "environment": self._environment}
 
         return self.store.get_or_make("likelihood", self.inputs.likelihood(self.cell), make)
 
@@ -346,7 +352,8 @@ class Stages:
         def make() -> Made:
             if arm.name == "agreement":
                 predictor, _ = self.real_classifier(arm.replicate)
-                return {}, {"synthetic": asdict(evaluate(predictor, self.held_out_samples))}
+                noise = asdict(evaluate(predictor, self.held_out_samples))
+                return {}, {"synthetic": noise, "environment": self._environment}
             if arm.name == "real":
                 predictor, curve = self.real_classifier(arm.replicate)
             else:
@@ -354,7 +361,7 @@ class Stages:
                 data = training_set(arm, self.train, samples, self.plan, self.cell.seed)
                 self._enter_classifier(arm.name)
                 predictor, curve = self._train_classifier(data, arm)
-            return {}, {**self._evaluations(predictor), "curve": curve}
+            return {}, {**self._evaluations(predictor), "curve": curve, "environment": self._environment}
 
         return self.store.get_or_make("arm", self.inputs.arm(self.cell, arm), make)
 
