@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
 from benchbench_plugins.cgan import Cgan
 from benchbench_plugins.dcgan import Dcgan
 from benchbench_plugins.flow import Flow
 from benchbench_plugins.vae import Vae
 from benchbench_plugins.wgan_gp import WganGp
+from torch import Tensor
 
 import benchbench as bb
 from benchbench.downstream.cnn_small import CnnSmall
@@ -32,3 +37,21 @@ CLASSIFIERS: dict[str, bb.Classifier] = {
     "cnn_strided": CnnStrided(CnnStrided.Config(width=8, batch_size=16, learning_rate=1e-3)),
     "resnet9": ResNet9Classifier(ResNet9Classifier.Config(width=8, batch_size=64)),
 }
+
+
+class Watched:
+    """A training step that is taken within ``watch()``."""
+
+    def __init__(self, inner: bb.TrainStep, watch: Callable[[], AbstractContextManager[Any]]) -> None:
+        self.inner, self.watch = inner, watch
+        self.exact = getattr(inner, "exact", False)
+
+    def step(self, *arguments: Any) -> Mapping[str, Tensor]:
+        with self.watch():
+            return self.inner.step(*arguments)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.inner.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.inner.load_state_dict(state)

@@ -8,7 +8,7 @@ engine wants a real GPU: gradients are zeros, and what happens backward is left 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from models import CLASSIFIERS, DATA, GENERATORS
+from models import CLASSIFIERS, DATA, GENERATORS, Watched
 from test_features import random_inception_weights
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import (
@@ -94,18 +94,6 @@ def drawing(
     return result
 
 
-class Strictly:
-    """A training step that is looked at."""
-
-    def __init__(self, inner: bb.TrainStep) -> None:
-        self.inner = inner
-        self.exact = getattr(inner, "exact", False)
-
-    def step(self, images: Tensor, labels: Tensor, index: int, total: int) -> Mapping[str, Tensor]:
-        with Strict():
-            return self.inner.step(images, labels, index, total)
-
-
 def no_descent(loss: Tensor) -> None:
     """``loss.backward()``: a gradient of zeros for every weight that the loss comes from."""
     assert loss.device == GPU and loss.dtype == torch.float32 and loss.ndim == 0
@@ -177,7 +165,7 @@ def only_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = loop.fit_loop
 
     def steps(step: bb.TrainStep, *rest: Any, **named: Any) -> None:
-        assert plain(Strictly(step), *rest, **named).steps == STEPS
+        assert plain(Watched(step, Strict), *rest, **named).steps == STEPS
         raise FittedError
 
     for place in (

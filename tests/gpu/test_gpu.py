@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean
@@ -15,7 +15,7 @@ import pytest
 import torch
 from benchbench_plugins.vae import Vae
 from conftest import Bench
-from models import CLASSIFIERS, DATA, GENERATORS
+from models import CLASSIFIERS, DATA, GENERATORS, Watched
 from test_features import random_inception_weights
 from torch import Tensor
 
@@ -66,24 +66,6 @@ def never_waiting() -> Iterator[None]:
         torch.cuda.set_sync_debug_mode("default")
 
 
-class Unwaiting:
-    """A training step in which waiting for the GPU is an error."""
-
-    def __init__(self, inner: bb.TrainStep) -> None:
-        self.inner = inner
-        self.exact = getattr(inner, "exact", False)
-
-    def step(self, *arguments: Any) -> Mapping[str, Tensor]:
-        with never_waiting():
-            return self.inner.step(*arguments)
-
-    def state_dict(self) -> dict[str, Any]:
-        return self.inner.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.inner.load_state_dict(state)
-
-
 def test_a_gpu_trains_in_bfloat16_where_it_can() -> None:
     expected = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "f32"
     assert resolve(GPU) == Compute(expected, channels_last=True)
@@ -93,7 +75,7 @@ def test_a_gpu_trains_in_bfloat16_where_it_can() -> None:
 def test_a_step_never_waits_for_the_gpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = bb.fit_loop
     for place in ("benchbench.training.fit_loop", "benchbench.training.gan.fit_loop"):
-        monkeypatch.setattr(place, lambda step, *rest, **named: plain(Unwaiting(step), *rest, **named))
+        monkeypatch.setattr(place, lambda step, *rest, **named: plain(Watched(step, never_waiting), *rest, **named))
     generator = GENERATORS[name]
     generator.fit(DATA, context(budget=Budget(max_steps=10)))
 
