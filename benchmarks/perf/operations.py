@@ -85,11 +85,9 @@ def operations(registry: Registry, kind: str, name: str, given: Mapping[str, Any
     budget, compute = Budget(max_steps=2 * turn), Compute("bf16", channels_last=True)
     ctx = FitContext(0, torch.device("cpu"), bb.torch_generator(0), budget=budget, compute=compute)
     with ExitStack() as stack:
-        for each in (
-            *(patch(f"{place}.fit_loop", counting) for place in LOOPS),
-            patch.object(loop, "BatchPlan", Counting),
-        ):
-            stack.enter_context(each)
+        for place in LOOPS:
+            stack.enter_context(patch(f"{place}.fit_loop", counting))
+        stack.enter_context(patch.object(loop, "BatchPlan", Counting))
         stack.enter_context(patch.object(loop, "_look", lambda *_: None))  # once in fifty steps
         model.fit(data, ctx) if kind == "generators" else model.train(data, 2 * turn, ctx)
     return Counter({name: count / turn for name, count in counted.seen.items()}) if asked else None
