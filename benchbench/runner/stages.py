@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
@@ -98,8 +98,17 @@ class Stages:
 
     @cached_property
     def _environment(self) -> dict[str, Any]:
-        """What is measured here is measured on: noted of every number, as a later revision may compute some anew."""
+        """What is computed here is computed on."""
         return {**environment(self.work.device), "compute": asdict(self._compute)}
+
+    def _kept(self, stage: str, inputs: Mapping[str, Any], make: Callable[[], Made]) -> Entry:
+        """The stored entry, or a new one, which notes its environment: a later revision may compute some anew."""
+
+        def noted() -> Made:
+            files, meta = make()
+            return files, {**meta, "environment": self._environment}
+
+        return self.store.get_or_make(stage, inputs, noted)
 
     def _classifier(self) -> Classifier:
         classifier: Classifier = self.work.make("classifiers", self.inputs.protocol.classifier)
@@ -119,7 +128,7 @@ class Stages:
         kind = self.work.device.type  # random states of one kind of device cannot be set on another
         path = self.store.root / "checkpoints" / f"{content_key('fit', inputs)}{'' if kind == 'cpu' else f'.{kind}'}.pt"
         checkpoint = FileCheckpoint(path, self.inputs.benchmark.limits.checkpoint_every)
-        entry = self.store.get_or_make("fit", inputs, lambda: self._fit(checkpoint))
+        entry = self._kept("fit", inputs, lambda: self._fit(checkpoint))
         checkpoint.clear()
         return entry
 
@@ -172,7 +181,6 @@ class Stages:
             "facts": finite_facts(facts or {}),
             "parameters": generator.num_parameters(),
             "peak_memory_bytes": self._peak_memory(),
-            "environment": self._environment,
             "curve": curve,
             "notes": notes,
         }
@@ -186,7 +194,7 @@ class Stages:
 
     def sample(self) -> Entry:
         """Draw the cell's samples."""
-        return self.store.get_or_make("sample", self.inputs.sample(self.cell), self._sample)
+        return self._kept("sample", self.inputs.sample(self.cell), self._sample)
 
     def _sample(self) -> Made:
         generator = self._fitted()
@@ -223,7 +231,7 @@ class Stages:
                 state = extractor.state_dict()
                 return {"state.pt": state_bytes(state)}, {"weights": weights_digest(state)}
 
-            entry = self.store.get_or_make("extractor", self.inputs.extractor(spec), make)
+            entry = self._kept("extractor", self.inputs.extractor(spec), make)
             extractor.load_state_dict(load_state(entry.file("state.pt")))
             self._extractors[spec.name] = (extractor, str(entry.meta["weights"]))
         return self._extractors[spec.name]
@@ -235,7 +243,7 @@ class Stages:
             self.progress.enter(f"features {spec.name}")
             return {"features.npy": array_bytes(extractor.extract(images, self.work.device))}, {}
 
-        entry = self.store.get_or_make("features", self.inputs.features(key, n, spec, weights), make)
+        entry = self._kept("features", self.inputs.features(key, n, spec, weights), make)
         return np.asarray(load_array(entry.file("features.npy")), dtype=np.float32)
 
     def metric(self, extractor: PluginSpec, metric: PluginSpec) -> Entry:
@@ -249,10 +257,9 @@ class Stages:
             rng = numpy_generator(self.cell.seed, "metric", metric.name, extractor.name)
             values = check_values(instance.compute(sets, rng), instance, sets.classes)
             compared = sets.synthetic if sets.drawn is None else sets.drawn
-            found = {"values": values, "n": len(compared), "dimensions": sets.real.shape[1]}
-            return {}, {**found, "environment": self._environment}
+            return {}, {"values": values, "n": len(compared), "dimensions": sets.real.shape[1]}
 
-        return self.store.get_or_make("metric", self.inputs.metric(self.cell, extractor, metric, weights), make)
+        return self._kept("metric", self.inputs.metric(self.cell, extractor, metric, weights), make)
 
     def _feature_sets(self, spec: PluginSpec, metric: Metric) -> FeatureSets:
         """What the metric compares; further sets only where it needs them."""
@@ -301,9 +308,9 @@ class Stages:
             self.progress.enter("likelihood")
             context = SampleContext(derive_seed(self.cell.seed, "likelihood"), self.work.device)
             bits = generator.bits_per_dim(self.work.dataset.test, context)
-            return {}, {"bits_per_dim": float(bits.double().mean()), "environment": self._environment}
+            return {}, {"bits_per_dim": float(bits.double().mean())}
 
-        return self.store.get_or_make("likelihood", self.inputs.likelihood(self.cell), make)
+        return self._kept("likelihood", self.inputs.likelihood(self.cell), make)
 
     def real_classifier(self, replicate: int) -> tuple[Predictor, list[list[float]]]:
         """The classifier trained on the real images, shared by all rows of a seed and setting; its loss by step."""
@@ -313,7 +320,7 @@ class Stages:
             predictor, curve = self._train_classifier(self.train, Arm("real", replicate=replicate))
             return {"state.pt": state_bytes(predictor.state_dict())}, {"curve": curve}
 
-        entry = self.store.get_or_make("classifier", self.inputs.real_classifier(self.cell, replicate), make)
+        entry = self._kept("classifier", self.inputs.real_classifier(self.cell, replicate), make)
         return self._classifier().restore(load_state(entry.file("state.pt")), self.work.device), entry.meta["curve"]
 
     def _train_classifier(self, data: LabelledImages, arm: Arm) -> tuple[Predictor, list[list[float]]]:
@@ -352,8 +359,7 @@ class Stages:
         def make() -> Made:
             if arm.name == "agreement":
                 predictor, _ = self.real_classifier(arm.replicate)
-                noise = asdict(evaluate(predictor, self.held_out_samples))
-                return {}, {"synthetic": noise, "environment": self._environment}
+                return {}, {"synthetic": asdict(evaluate(predictor, self.held_out_samples))}
             if arm.name == "real":
                 predictor, curve = self.real_classifier(arm.replicate)
             else:
@@ -361,9 +367,9 @@ class Stages:
                 data = training_set(arm, self.train, samples, self.plan, self.cell.seed)
                 self._enter_classifier(arm.name)
                 predictor, curve = self._train_classifier(data, arm)
-            return {}, {**self._evaluations(predictor), "curve": curve, "environment": self._environment}
+            return {}, {**self._evaluations(predictor), "curve": curve}
 
-        return self.store.get_or_make("arm", self.inputs.arm(self.cell, arm), make)
+        return self._kept("arm", self.inputs.arm(self.cell, arm), make)
 
     def _evaluations(self, predictor: Predictor) -> dict[str, Any]:
         tested = {"val": self.work.dataset.val, "test": self.work.dataset.test}
