@@ -9,7 +9,7 @@ import logging
 import re
 import stat
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from PIL import Image
 
 from benchbench.datasets import _folders, _pixels
 from benchbench.datasets._folders import Place, read_image_folder
+from benchbench.datasets._zips import inner_path
 from benchbench.datasets.imagefolder import ImageFolder
 from benchbench.errors import DataError, DataMissingError
 from benchbench.types import Dataset
@@ -400,3 +401,9 @@ def _zipped() -> bytes:
 
 
 ORIGINAL = _zipped()
+
+
+@settings(max_examples=examples(200))
+@given(name=st.text(alphabet="ab./", max_size=12).filter(lambda name: not name.startswith("/")))
+def test_paths_in_zips_are_what_pathlib_makes_of_them(name):
+    assert inner_path(name) == ("" if PurePosixPath(name) == PurePosixPath() else str(PurePosixPath(name)))

@@ -377,7 +377,9 @@ def test_scored_rows_stand_beside_the_others(finished: Bench) -> None:
         assert {line["status"] for line in rows if line["generator"] == row} == {"ok"}
     assert "fit_seconds" in {line["metric"] for line in rows if line["generator"] == "toy"}
     page = (folder / "leaderboard.md").read_text()
-    assert "Images made elsewhere, not fitted here: blend, flat." in page and "came without labels" in page
+    orders = ("blend, flat", "flat, blend")  # by lift, which is not to all digits the same on every processor
+    assert any(f"Images made elsewhere, not fitted here: {names}." in page for names in orders)
+    assert "came without labels" in page
     assert "benchbench score models --benchmark toy.yaml" in page
     assert str(finished.folder) not in page + (folder / "manifest.json").read_text()
     stored = (finished.folder / ".benchbench/store/sample").rglob("images.npy")

@@ -7,18 +7,18 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import torch
 
 from benchbench.datasets._edm import INDEX, indexed_classes
 from benchbench.datasets._pixels import LARGEST_FILE, LARGEST_TOTAL, ImageFile, decode_images, read_file
-from benchbench.datasets._zips import open_zip, read_member
+from benchbench.datasets._zips import inner_path, open_zip, read_member
 from benchbench.errors import DataError
 from benchbench.store.files import sha256_file
 from benchbench.types import LabelledImages
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"}
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 Read = Callable[[], bytes]
 # folders, images by path, and dataset.json, as in Contents
@@ -113,7 +113,7 @@ def read_image_folder(places: Sequence[Place], who: str, size: int | None = None
     if not any(found.values()):
         raise DataError(
             f"{who}: got no image in {', '.join(map(str, places))}, expected <class>/<image> with one of the endings "
-            f"{' '.join(sorted(SUFFIXES))}"
+            f"{' '.join(SUFFIXES)}"
         )
     empty = [kind for kind in classes if not found[kind]]
     if empty:
@@ -149,42 +149,42 @@ def _files_below(place: Path) -> list[Path]:
 
 def _of_directory(place: Path) -> _Listing:
     folders = sorted(path for path in place.iterdir() if not hidden(path.name) and path.is_dir())
-    images = {
-        path.relative_to(place).as_posix(): partial(read_file, path)
-        for path in _files_below(place)
-        if _is_image(path.relative_to(place))
-    }
+    files = {path.relative_to(place).as_posix(): path for path in _files_below(place)}
+    images = {name: partial(read_file, path) for name, path in files.items() if _is_image(name)}
     index = place / INDEX
     return [folder.name for folder in folders], images, partial(read_file, index) if index.is_file() else None
 
 
 def _of_zip(place: Place, who: str) -> _Listing:
     archive = open_zip(place.path, who, "<class>/<image>", LARGEST_FILE, LARGEST_TOTAL)
-    # Not is_dir(): Python 3.11's fails on a member without a name, which a damaged zip may have.
     names = sorted({member.filename for member in archive.infolist() if member.filename.strip("/")})
-    files = {name: PurePosixPath(name) for name in names if not name.endswith("/")}
+    # Not is_dir(): Python 3.11's fails on a member without a name, which a damaged zip may have.
+    files = {name: inner_path(name) for name in names if not name.endswith("/")}
     folders = {PurePosixPath(name) for name in names if name.endswith("/")}
     # the set within: tens of thousands of files share a few folders
-    folders |= {folder for parent in {path.parent for path in files.values()} for folder in (parent, *parent.parents)}
+    for parent in map(PurePosixPath, {folder_of(path) for path in files.values()}):
+        folders |= {parent, *parent.parents}
     root = _wrapper(files.values(), folders) / place.inside
+    start = "" if root == PurePosixPath() else f"{root}/"
     inside = {
-        path.relative_to(root).as_posix(): partial(read_member, archive, name)
+        path.removeprefix(start): partial(read_member, archive, name)
         for name, path in files.items()
-        if path.is_relative_to(root)
+        if path.startswith(start)
     }
-    images = {name: read for name, read in inside.items() if _is_image(PurePosixPath(name))}
+    images = {path: read for path, read in inside.items() if _is_image(path)}
     return [path.name for path in _visible(folders, root)], images, inside.get(INDEX)
 
 
-def _wrapper(files: Collection[PurePosixPath], folders: set[PurePosixPath]) -> PurePosixPath:
+def _wrapper(files: Collection[str], folders: set[PurePosixPath]) -> PurePosixPath:
     """The folder that only wraps the others, as many programs that pack zips leave one; else the root."""
     root = PurePosixPath()
     tops = _visible(folders, root)
-    if len(tops) != 1 or root / INDEX in files:
+    if len(tops) != 1 or INDEX in files:
         return root
-    holds_images = any(path.parent == tops[0] and _is_image(path) for path in files)
-    holds_folders = any(path.parent == tops[0] for path in folders)
-    return tops[0] if (holds_folders and not holds_images) or tops[0] / INDEX in files else root
+    [top] = tops
+    holds_images = any(folder_of(path) == str(top) and _is_image(path) for path in files)
+    holds_folders = any(path.parent == top for path in folders)
+    return top if (holds_folders and not holds_images) or f"{top}/{INDEX}" in files else root
 
 
 def _visible(folders: set[PurePosixPath], root: PurePosixPath) -> list[PurePosixPath]:
@@ -192,11 +192,16 @@ def _visible(folders: set[PurePosixPath], root: PurePosixPath) -> list[PurePosix
     return sorted(path for path in folders if path.parent == root != path and not hidden(path.name))
 
 
+def folder_of(path: str) -> str:
+    """The folder that a file is in, of relative paths with slashes; empty for the root."""
+    return path.rpartition("/")[0]
+
+
 def hidden(name: str) -> bool:
     """Whether a file or folder is hidden, or is left there by another system (``__MACOSX``)."""
     return name.startswith((".", "__"))
 
 
-def _is_image(path: PurePath) -> bool:
-    """Whether the name says so, and nothing on the way to it is hidden."""
-    return path.suffix.lower() in SUFFIXES and not any(map(hidden, path.parts))
+def _is_image(path: str) -> bool:
+    """Whether a relative path says so, with slashes, and nothing on the way to it is hidden."""
+    return path.lower().endswith(SUFFIXES) and not any(map(hidden, path.split("/")))

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from benchbench.datasets._carve import SPLITS, Shares, carved
 from benchbench.datasets._decoded import decoded
-from benchbench.datasets._folders import Contents, Place, contents, read_image_folder
+from benchbench.datasets._folders import Contents, Place, contents, folder_of, read_image_folder
 from benchbench.datasets._places import own_images, place
 from benchbench.errors import DataError, DataMissingError
 from benchbench.hookspecs import hookimpl
@@ -84,7 +84,7 @@ def _given(path: Path) -> dict[str, Place]:
     # train without val and test is a class beside others, and all there is where nothing stands beside it
     if "train" not in found or (len(found) == 1 and folders != set(held.folders)):
         return {"train": Place(path)}
-    loose = [split for split, where in found.items() if contents(where, who).loose]
+    loose = [split for split, where in found.items() if _loose(where, held, who)]
     if not loose:
         return found
     if len(found) == 1:  # one folder of images: one class
@@ -94,6 +94,14 @@ def _given(path: Path) -> dict[str, Place]:
         f"directly in {', '.join(map(repr, loose))}. As splits they need one folder a class, train/<class>/<image>; as "
         "classes they need other names: move the images into class folders, or rename the folders"
     )
+
+
+def _loose(where: Place, held: Contents, who: str) -> bool:
+    """Whether a split's images stand in no folder; where what holds the split tells, it is not looked through anew."""
+    name = where.inside or where.path.name
+    if name in held.folders and not any(folder_of(image) == name for image in held.images):
+        return False
+    return contents(where, who).loose
 
 
 def _split(path: Path, held: Contents, split: str) -> Place | None:
