@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -193,9 +194,10 @@ def test_files_that_name_other_classes_are_refused(tmp_path):
         load(tmp_path)
 
 
-def test_a_missing_part_is_named(tmp_path):
-    write(tmp_path / "train-00001-of-00003.parquet", table())
-    write(tmp_path / "train-00002-of-00003.parquet", table())
+@pytest.mark.parametrize("checksum", ["", "-ea742e8cec99d6ca"])
+def test_a_missing_part_is_named(tmp_path, checksum):
+    write(tmp_path / f"train-00001-of-00003{checksum}.parquet", table())
+    write(tmp_path / f"train-00002-of-00003{checksum}.parquet", table())
     with pytest.raises(DataError, match="got 2 of 3 parts"):
         load(tmp_path)
 
@@ -232,6 +234,30 @@ def test_the_folder_of_the_only_config_is_taken(tmp_path):
     write(tmp_path / "data" / "train.parquet", table())
     write(tmp_path / "data" / "test.parquet", table(9))
     assert len(load(tmp_path).test) == 9
+
+
+def test_numbers_mean_nothing_outside_of_a_splits_folder(tmp_path):
+    parts = [write(tmp_path / "photos" / f"{year}.parquet", table()) for year in (2019, 2021)]
+    data = load(tmp_path)
+    assert sum(map(len, (data.train, data.val, data.test))) == 12 * len(parts)
+
+
+@pytest.mark.parametrize("given", [".", "default"])
+def test_splits_may_be_folders_of_numbered_files(tmp_path, caplog, given):
+    """As Hugging Face's converter leaves them, in the branch refs/convert/parquet."""
+    parts = {"train/0000": table(15), "train/0001": table(9), "test/0000": table(6), "test_b/0000": table(3)}
+    for name, content in parts.items():
+        write(tmp_path / "default" / f"{name}.parquet", content)
+    data = load(tmp_path / given)
+    assert held(data.test) == pixels(parts["test/0000"])
+    assert sorted(held(data.train, data.val)) == sorted(pixels(parts["train/0000"]) + pixels(parts["train/0001"]))
+    assert "left out are 1 files of no split" in caplog.text and "test_b" in caplog.text
+    (tmp_path / "default/train/0000.parquet").unlink()
+    with pytest.raises(DataError, match=r"default/train: got the parts 1, expected 0 to 1; fetch the others"):
+        load(tmp_path / given)
+    shutil.rmtree(tmp_path / "default/train")
+    with pytest.raises(DataError, match=r"default: has parquet files of test, expected some of train"):
+        load(tmp_path / given)
 
 
 def test_of_several_configs_one_is_to_be_named(tmp_path, monkeypatch):

@@ -23,10 +23,12 @@ from benchbench.hookspecs import hookimpl
 from benchbench.store.files import sha256_file
 from benchbench.types import Dataset, DatasetSource, LabelledImages
 
-# What the names of a split's files begin with.
+# What the names of a split's files begin with, or what the folder that holds them is called.
 NAMES = {"train": ("train", "training"), "val": ("validation", "valid", "val", "dev"), "test": ("test", "testing")}
 
-SHARD = re.compile(r"-\d+-of-(\d+)$")
+# Parts of a split: -00000-of-00002, in some with a checksum after it; 0000, 0001, ... in a folder of its own.
+SHARD = re.compile(r"-\d+-of-(\d+)(-[0-9a-f]{16})?$")
+NUMBER = re.compile(r"\d{4,}")
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class Parquet(DatasetSource):
     """Files ``train-*.parquet``, ``test-*.parquet``, ``validation-*.parquet`` in a folder, or in one within it.
 
     That one is ``data``, or is called by the dataset's config as Hugging Face has it (``plain_text``, ``cifar100``).
+    There may also be a folder a split, as in what Hugging Face converts (``default/train/0000.parquet``).
     They have a column of images as Hugging Face's ``Image`` feature stores them (``struct<bytes, path>``, the bytes a
     PNG or JPEG file) or of such bytes alone, and one of labels, whole numbers from 0; the classes' names are those of
     the ``ClassLabel`` feature where there is one. What is missing of val and test is carved out of train; one file, or
@@ -109,27 +112,45 @@ def _given(path: Path) -> Mapping[str, Sequence[Path]]:
     there = [path] if path.is_file() else _in_folder(path)
     found: dict[str, list[Path]] = {}
     for file in there:
-        word = re.split(r"[-._]", file.stem.lower())[0]
-        found.setdefault(next((split for split in NAMES if word in NAMES[split]), "others"), []).append(file)
+        found.setdefault(_split_of(file) or "others", []).append(file)
     others = found.pop("others", [])
     if not found or path.is_file():
         return {"train": _all_shards(there)}
     if "train" not in found:
-        folder = there[0].parent
+        folder = there[0].parent.parent if any(map(_of_split_folder, there)) else there[0].parent
         raise DataError(f"{folder}: has parquet files of {', '.join(found)}, expected some of train; fetch them")
     if others:
         logger.warning("dataset 'parquet': left out are %d files of no split: %s", len(others), _listed(others))
     return {split: _all_shards(found[split]) for split in NAMES if split in found}
 
 
+def _split_of(file: Path) -> str | None:
+    """The split that a file, or the folder of a numbered one, is called by."""
+    word = file.parent.name.lower() if NUMBER.fullmatch(file.stem) else re.split(r"[-._]", file.stem.lower())[0]
+    return next((split for split in NAMES if word in NAMES[split]), None)
+
+
+def _of_split_folder(file: Path) -> bool:
+    """Whether it is a numbered file in a folder that is called by a split."""
+    return NUMBER.fullmatch(file.stem) is not None and _split_of(file) is not None
+
+
+def _of_config(folder: Path) -> Sequence[Path]:
+    """The files of a folder, else those of the folders within it if some are splits."""
+    if files := sorted(folder.glob("*.parquet")):
+        return files
+    deeper = sorted(file for file in folder.glob("*/*.parquet") if NUMBER.fullmatch(file.stem))
+    return deeper if any(map(_of_split_folder, deeper)) else []
+
+
 def _in_folder(path: Path) -> Sequence[Path]:
     """The files of a folder, of ``data`` within it, or of the only config's folder."""
     for folder in (path / "data", path):
-        if files := sorted(folder.glob("*.parquet")):
+        if files := _of_config(folder):
             return files
-    configs = sorted({file.parent for file in path.glob("*/*.parquet") if not hidden(file.parent.name)})
+    configs = sorted(folder for folder in path.glob("*/") if not hidden(folder.name) and _of_config(folder))
     if len(configs) == 1:
-        return sorted(configs[0].glob("*.parquet"))
+        return _of_config(configs[0])
     if configs:
         raise DataError(
             f"dataset 'parquet': {path} has parquet files in {len(configs)} folders "
@@ -157,6 +178,12 @@ def _all_shards(files: Sequence[Path]) -> Sequence[Path]:
                 raise DataError(
                     f"{file}: got {len(alike)} of {int(shard[1])} parts of it, expected all; fetch the others"
                 )
+    numbers = sorted(int(file.stem) for file in files if _of_split_folder(file))
+    if numbers != list(range(len(numbers))):
+        raise DataError(
+            f"{files[0].parent}: got the parts {', '.join(map(str, numbers[:10]))}, expected 0 to {numbers[-1]}; fetch "
+            "the others"
+        )
     return files
 
 
