@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 
+import pytest
 from conftest import Bench
 
 
@@ -157,3 +159,22 @@ def test_another_ratio_samples_again_but_refits_nothing(finished: Bench) -> None
     missing = to_compute(finished, "--set", "protocol.ratios=[1.0, 2.0]")
     assert "fit" not in missing["toy-seed0"]
     assert {"sample", "mixed 1", "mixed 2"} <= missing["toy-seed0"]
+
+
+def test_a_plan_takes_as_long_as_the_missing_results_took(finished: Bench) -> None:
+    keys = json.loads((finished.folder / "reports/toy-board/manifest.json").read_text())["cells"]["toy-seed0"]
+    took = {}
+    for result, key in keys.items():
+        stage, name = result.split("/")
+        path = finished.folder / f".benchbench/store/{stage}/{key[:2]}/{key}/entry.json"
+        took[name] = json.loads(path.read_text())["meta"]["stage_seconds"]
+    assert min(took.values()) > 0
+
+    def estimated(cell: str, *words: str) -> float:
+        return float(finished.plan(*words)[cell]["seconds"])
+
+    arms = sum(took[name] for name in ("synthetic", "agreement", "mixed 1"))
+    assert estimated("toy-seed0", "--set", "protocol.classifier_steps=21") == pytest.approx(arms)
+    assert estimated("toy-seed1", "--seeds", "2") == pytest.approx(sum(took.values()))
+    # a metric that no cell has: as long as a whole cell, at most
+    assert estimated("toy-seed0", "--set", "protocol.metrics=[fd, kid]") > sum(took.values())

@@ -42,11 +42,13 @@ class Standing:
         result: What is owed.
         entry: Where it is stored, or None.
         reason: Why it is not stored; empty if it is.
+        earlier: The content key that it was last stored under, where that is remembered and another one.
     """
 
     result: Result
     entry: Entry | None
     reason: str
+    earlier: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,11 +134,14 @@ def _label(result: Result) -> str:
 
 def _standing(result: Result, before: Mapping[str, Any], store: Store) -> Standing:
     """Look a result up; it is checked against its checksums once, here."""
-    key = result.key
+    key, inputs = result.key, before.get(_label(result))
+    earlier = content_key(result.stage, inputs) if isinstance(inputs, dict) else None
     if key is None:
-        return Standing(result, None, "its feature extractor is not fitted yet")
+        return Standing(result, None, "its feature extractor is not fitted yet", earlier)
     entry = store.get(result.stage, key)
-    return Standing(result, entry, "" if entry is not None else _reason(result, before))
+    if entry is not None:
+        return Standing(result, entry, "")
+    return Standing(result, None, _reason(result, before), earlier if earlier != key else None)
 
 
 def _reason(result: Result, before: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -10,12 +10,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from benchbench.plan import CellState
+from benchbench.plan.inputs import Result
 from benchbench.plan.state import cell_folder
 from benchbench.runner.display import clock
 from benchbench.runner.run import plan_cells
 from benchbench.runner.workspace import Workspace
 from benchbench.store.files import read_object
 from benchbench.types import Outcome
+
+# Row, stage and name of a result.
+_Part = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,8 @@ class PlanLine:
         state: ``cached``, ``failed before`` or ``to run``.
         cached: Results that are stored.
         missing: Results that are not, each with its reason.
-        seconds: What the longest cell of this row took here; None where none has run, 0 where nothing is to do.
+        seconds: What the missing results took here where they took longest, in a cell of this row; the row's longest
+            cell, where one of them was never computed; None where no cell of it has run, 0 where nothing is to do.
     """
 
     cell: str
@@ -40,22 +45,45 @@ class PlanLine:
 def plan_lines(work: Workspace, only: Sequence[str]) -> list[PlanLine]:
     """What would run, what is cached, and why the rest is not."""
     states = plan_cells(work, only)
-    took: dict[str, float] = {}
+    parts: dict[_Part, float] = {}
+    whole: dict[str, float] = {}
     for state in states:
+        row = state.cell.row
+        for part, seconds in _parts(work, state):
+            parts[part] = max(parts.get(part, 0.0), seconds)
         folder = cell_folder(work.store, work.benchmark.name, state.cell)
         outcome = Outcome.of(state.cell.name, read_object(folder / "outcome.json"))
-        took[state.cell.row] = max(took.get(state.cell.row, 0.0), outcome.seconds if outcome else 0.0)
-    return [_line(state, took[state.cell.row] or None) for state in states]
+        whole[row] = max(whole.get(row, 0.0), outcome.seconds if outcome else 0.0)
+    return [_line(state, parts, whole[state.cell.row] or None) for state in states]
 
 
-def _line(state: CellState, took: float | None) -> PlanLine:
+def _part(state: CellState, result: Result) -> _Part:
+    return state.cell.row, result.stage, result.name
+
+
+def _parts(work: Workspace, state: CellState) -> Iterator[tuple[_Part, float]]:
+    """What a cell's results took, also those that others replace now; stores of early versions do not say."""
+    for standing in state.results:
+        entry, stage = standing.entry, standing.result.stage
+        if entry is None and standing.earlier is not None:
+            entry = work.store.get(stage, standing.earlier)
+        if entry is not None and "stage_seconds" in entry.meta:
+            # a fit that was interrupted says in "seconds" what all of it took
+            took = max(entry.meta["stage_seconds"], entry.meta.get("seconds", 0.0))
+            yield _part(state, standing.result), float(took)
+
+
+def _line(state: CellState, parts: Mapping[_Part, float], whole: float | None) -> PlanLine:
     standing = "cached" if state.done else "failed before" if state.failure else "to run"
+    known = [parts.get(_part(state, missing.result)) for missing in state.missing]
+    took = [seconds for seconds in known if seconds is not None]
+    seconds = sum(took) if len(took) == len(known) else whole
     return PlanLine(
         state.cell.name,
         standing,
         [result.name for result, _ in state.stored],
-        {standing.result.name: standing.reason for standing in state.missing},
-        took if standing == "to run" else 0.0,
+        {missing.result.name: missing.reason for missing in state.missing},
+        seconds if standing == "to run" else 0.0,
     )
 
 

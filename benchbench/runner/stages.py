@@ -102,11 +102,16 @@ class Stages:
         return {**environment(self.work.device), "compute": asdict(self._compute)}
 
     def _kept(self, stage: str, inputs: Mapping[str, Any], make: Callable[[], Made]) -> Entry:
-        """The stored entry, or a new one, which notes its environment: a later revision may compute some anew."""
+        """The stored entry, or a new one, which notes its environment: a later revision may compute some anew.
+
+        And how long it took, with what had to be made for it: a plan says so before it is made again.
+        """
 
         def noted() -> Made:
+            began = time.perf_counter()
             files, meta = make()
-            return files, {**meta, "environment": self._environment}
+            took = time.perf_counter() - began
+            return files, {**meta, "stage_seconds": took, "environment": self._environment}
 
         return self.store.get_or_make(stage, inputs, noted)
 
