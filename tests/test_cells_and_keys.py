@@ -175,6 +175,13 @@ def test_a_plan_takes_as_long_as_the_missing_results_took(finished: Bench) -> No
 
     arms = sum(took[name] for name in ("synthetic", "agreement", "mixed 1"))
     assert estimated("toy-seed0", "--set", "protocol.classifier_steps=21") == pytest.approx(arms)
-    assert estimated("toy-seed1", "--seeds", "2") == pytest.approx(sum(took.values()))
-    # a metric that no cell has: as long as a whole cell, at most
-    assert estimated("toy-seed0", "--set", "protocol.metrics=[fd, kid]") > sum(took.values())
+    # metrics and arms that no cell has are taken to be like the longest ones
+    assert estimated("toy-seed0", "--set", "protocol.metrics=[fd, kid]") == pytest.approx(took["fd domain"])
+    longest = max(took[name] for name in ("synthetic", "agreement", "mixed 1"))
+    assert estimated("toy-seed0", "--set", "protocol.classifier_seeds=2") == pytest.approx(3 * longest)
+    # a whole cell is more than its results: a process, the images
+    whole = json.loads((finished.folder / ".benchbench/cells/toy-board/toy-seed0/outcome.json").read_text())["seconds"]
+    assert estimated("toy-seed1", "--seeds", "2") == pytest.approx(max(whole, sum(took.values())))
+    assert whole > max(took.values())
+    finished.edit(finished.file, "- noise", "- blur")
+    assert finished.plan()["blur-seed0"]["seconds"] is None

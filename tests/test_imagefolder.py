@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import logging
+import os
 import re
 import stat
 import zipfile
@@ -407,3 +408,19 @@ ORIGINAL = _zipped()
 @given(name=st.text(alphabet="ab./", max_size=12).filter(lambda name: not name.startswith("/")))
 def test_paths_in_zips_are_what_pathlib_makes_of_them(name):
     assert inner_path(name) == ("" if PurePosixPath(name) == PurePosixPath() else str(PurePosixPath(name)))
+
+
+def test_what_is_decoded_is_looked_through_once(tmp_path, monkeypatch):
+    """Every cell of a run does so: a zip with splits in it is not listed for each of them."""
+    path = as_zip(tmp_path / "a.zip", {f"{split}/{k}": v for split in ("train", "test") for k, v in pool().items()})
+    first, opened, real = load(path), [], _folders.open_zip
+    monkeypatch.setattr(_folders, "open_zip", lambda *given: opened.append(given[0]) or real(*given))
+    assert load(path).fingerprint == first.fingerprint and opened == [path]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
+def test_a_split_that_may_not_be_read_is_named(tmp_path):
+    as_folder(tmp_path, {f"{split}/{k}": v for split in ("train", "test") for k, v in pool().items()})
+    (tmp_path / "test").chmod(0)
+    with pytest.raises(DataError, match="test cannot be looked through"):
+        load(tmp_path)

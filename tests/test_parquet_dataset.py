@@ -198,7 +198,14 @@ def test_files_that_name_other_classes_are_refused(tmp_path):
 def test_a_missing_part_is_named(tmp_path, checksum):
     write(tmp_path / f"train-00001-of-00003{checksum}.parquet", table())
     write(tmp_path / f"train-00002-of-00003{checksum}.parquet", table())
-    with pytest.raises(DataError, match="got 2 of 3 parts"):
+    with pytest.raises(DataError, match=r"got the parts 1, 2 of 3, .*fetch what is missing"):
+        load(tmp_path)
+
+
+def test_a_part_of_another_time_is_named(tmp_path):
+    for checksum in ("ea742e8cec99d6ca", "0d27a2b3e9d1f4c5"):
+        write(tmp_path / f"train-00000-of-00002-{checksum}.parquet", table())
+    with pytest.raises(DataError, match=r"got the parts 0, 0 of 2, .*remove what is double"):
         load(tmp_path)
 
 
@@ -236,16 +243,10 @@ def test_the_folder_of_the_only_config_is_taken(tmp_path):
     assert len(load(tmp_path).test) == 9
 
 
-def test_numbers_mean_nothing_outside_of_a_splits_folder(tmp_path):
-    parts = [write(tmp_path / "photos" / f"{year}.parquet", table()) for year in (2019, 2021)]
-    data = load(tmp_path)
-    assert sum(map(len, (data.train, data.val, data.test))) == 12 * len(parts)
-
-
 @pytest.mark.parametrize("given", [".", "default"])
-def test_splits_may_be_folders_of_numbered_files(tmp_path, caplog, given):
+def test_splits_may_be_folders(tmp_path, caplog, given):
     """As Hugging Face's converter leaves them, in the branch refs/convert/parquet."""
-    parts = {"train/0000": table(15), "train/0001": table(9), "test/0000": table(6), "test_b/0000": table(3)}
+    parts = {"train/0000": table(15), "train/0001": table(9), "test/0000": table(6), "test_b/some": table(3)}
     for name, content in parts.items():
         write(tmp_path / "default" / f"{name}.parquet", content)
     data = load(tmp_path / given)
@@ -253,11 +254,30 @@ def test_splits_may_be_folders_of_numbered_files(tmp_path, caplog, given):
     assert sorted(held(data.train, data.val)) == sorted(pixels(parts["train/0000"]) + pixels(parts["train/0001"]))
     assert "left out are 1 files of no split" in caplog.text and "test_b" in caplog.text
     (tmp_path / "default/train/0000.parquet").unlink()
-    with pytest.raises(DataError, match=r"default/train: got the parts 1, expected 0 to 1; fetch the others"):
+    with pytest.raises(DataError, match=r"default/train: has no part 0000, but 0001, expected all .*or rename"):
         load(tmp_path / given)
     shutil.rmtree(tmp_path / "default/train")
-    with pytest.raises(DataError, match=r"default: has parquet files of test, expected some of train"):
+    with pytest.raises(DataError, match=r"default: has .* of test, besides .*test_b.*expected some of train"):
         load(tmp_path / given)
+
+
+def test_files_in_a_splits_folder_may_be_called_anything(tmp_path):
+    parts = {"train/0000": table(15), "train/more": table(9), "test/test-00000-of-00001": table(6)}
+    for name, content in parts.items():
+        write(tmp_path / f"{name}.parquet", content)
+    data = load(tmp_path)
+    assert held(data.test) == pixels(parts["test/test-00000-of-00001"])
+    assert len(data.train) + len(data.val) == 15 + 9
+
+
+@pytest.mark.parametrize("folder", ["photos", "photos/train", "dev"])
+def test_years_are_no_parts_and_the_given_folder_may_be_called_anything(tmp_path, folder):
+    for year in (2019, 2021):
+        write(tmp_path / folder / f"{year}.parquet", table())
+    data = load(tmp_path / folder.partition("/")[0])
+    assert sum(map(len, (data.train, data.val, data.test))) == 24
+    alone = load(write(tmp_path / "train" / "0001.parquet", table()))
+    assert sum(map(len, (alone.train, alone.val, alone.test))) == 12
 
 
 def test_of_several_configs_one_is_to_be_named(tmp_path, monkeypatch):

@@ -99,7 +99,8 @@ def _given(path: Path) -> dict[str, Place]:
 def _loose(where: Place, held: Contents, who: str) -> bool:
     """Whether a split's images stand in no folder; where what holds the split tells, it is not looked through anew."""
     name = where.inside or where.path.name
-    if name in held.folders and not any(folder_of(image) == name for image in held.images):
+    within = [image for image in held.images if image.startswith(f"{name}/")]
+    if within and not any(folder_of(image) == name for image in within):
         return False
     return contents(where, who).loose
 

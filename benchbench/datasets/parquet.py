@@ -27,8 +27,8 @@ from benchbench.types import Dataset, DatasetSource, LabelledImages
 NAMES = {"train": ("train", "training"), "val": ("validation", "valid", "val", "dev"), "test": ("test", "testing")}
 
 # Parts of a split: -00000-of-00002, in some with a checksum after it; 0000, 0001, ... in a folder of its own.
-SHARD = re.compile(r"-\d+-of-(\d+)(-[0-9a-f]{16})?$")
-NUMBER = re.compile(r"\d{4,}")
+SHARD = re.compile(r"-(\d+)-of-(\d+)(-[0-9a-f]{16})?$")
+NUMBER = re.compile(r"\d{4}")
 
 logger = logging.getLogger(__name__)
 
@@ -109,53 +109,56 @@ def _same_names(files: Files) -> tuple[str, ...] | None:
 
 def _given(path: Path) -> Mapping[str, Sequence[Path]]:
     """The files of every split that is given; one pool of images counts as train."""
-    there = [path] if path.is_file() else _in_folder(path)
+    if path.is_file():
+        return {"train": _all_shards([path])}
+    folder, there = _in_folder(path)
     found: dict[str, list[Path]] = {}
     for file in there:
-        found.setdefault(_split_of(file) or "others", []).append(file)
+        found.setdefault(_split_of(file, folder) or "others", []).append(file)
     others = found.pop("others", [])
-    if not found or path.is_file():
+    if not found:
         return {"train": _all_shards(there)}
     if "train" not in found:
-        folder = there[0].parent.parent if any(map(_of_split_folder, there)) else there[0].parent
-        raise DataError(f"{folder}: has parquet files of {', '.join(found)}, expected some of train; fetch them")
+        beside = f", besides files of no split ({_listed(others)})" if others else ""
+        raise DataError(
+            f"{folder}: has parquet files of {', '.join(found)}{beside}, expected some of train; fetch them"
+        )
     if others:
         logger.warning("dataset 'parquet': left out are %d files of no split: %s", len(others), _listed(others))
+    for parent in {file.parent for of_split in found.values() for file in of_split} - {folder}:
+        _check_numbers([file for of_split in found.values() for file in of_split if file.parent == parent])
     return {split: _all_shards(found[split]) for split in NAMES if split in found}
 
 
-def _split_of(file: Path) -> str | None:
-    """The split that a file, or the folder of a numbered one, is called by."""
-    word = file.parent.name.lower() if NUMBER.fullmatch(file.stem) else re.split(r"[-._]", file.stem.lower())[0]
+def _split_of(file: Path, folder: Path) -> str | None:
+    """The split that a file is called by, or the folder that it is in within the given one."""
+    in_own = file.parent != folder
+    word = file.parent.name.lower() if in_own else re.split(r"[-._]", file.stem.lower())[0]
     return next((split for split in NAMES if word in NAMES[split]), None)
 
 
-def _of_split_folder(file: Path) -> bool:
-    """Whether it is a numbered file in a folder that is called by a split."""
-    return NUMBER.fullmatch(file.stem) is not None and _split_of(file) is not None
-
-
 def _of_config(folder: Path) -> Sequence[Path]:
-    """The files of a folder, else those of the folders within it if some are splits."""
+    """The files of a folder, else those of the folders within it if one of them is called by a split."""
     if files := sorted(folder.glob("*.parquet")):
         return files
-    deeper = sorted(file for file in folder.glob("*/*.parquet") if NUMBER.fullmatch(file.stem))
-    return deeper if any(map(_of_split_folder, deeper)) else []
+    deeper = sorted(file for file in folder.glob("*/*.parquet") if not hidden(file.parent.name))
+    return deeper if any(_split_of(file, folder) for file in deeper) else []
 
 
-def _in_folder(path: Path) -> Sequence[Path]:
-    """The files of a folder, of ``data`` within it, or of the only config's folder."""
+def _in_folder(path: Path) -> tuple[Path, Sequence[Path]]:
+    """The folder itself, ``data`` within it, or the only config's folder; and its files."""
     for folder in (path / "data", path):
         if files := _of_config(folder):
-            return files
-    configs = sorted(folder for folder in path.glob("*/") if not hidden(folder.name) and _of_config(folder))
+            return folder, files
+    there = sorted(folder for folder in path.glob("*/") if not hidden(folder.name))
+    configs = {folder: files for folder in there if (files := _of_config(folder))}
     if len(configs) == 1:
-        return _of_config(configs[0])
+        return next(iter(configs.items()))
     if configs:
         raise DataError(
             f"dataset 'parquet': {path} has parquet files in {len(configs)} folders "
-            f"({', '.join(folder.name for folder in configs[:10])}), a config of the dataset each, expected one; say "
-            f"which with the dataset's config key 'path', for example {configs[0].absolute()}"
+            f"({_some([folder.name for folder in configs])}), a config of the dataset each, expected one; say which "
+            f"with the dataset's config key 'path', for example {next(iter(configs)).absolute()}"
         )
     deeper = sorted({file.parent for file in path.rglob("*.parquet")})
     hint = f"; there are some in {_listed(deeper)}" if deeper else ""
@@ -170,21 +173,34 @@ def _listed(paths: Sequence[Path]) -> str:
 
 
 def _all_shards(files: Sequence[Path]) -> Sequence[Path]:
-    """The files, once it is sure that none of ``-00000-of-00005`` is missing."""
+    """The files, once it is sure that every part of ``-00000-of-00005`` is there once."""
+    parts: dict[tuple[Path, int], list[int]] = {}
     for file in files:
         if shard := SHARD.search(file.stem):
-            alike = [each for each in files if re.sub(SHARD, "", each.stem) == re.sub(SHARD, "", file.stem)]
-            if len(alike) != int(shard[1]):
-                raise DataError(
-                    f"{file}: got {len(alike)} of {int(shard[1])} parts of it, expected all; fetch the others"
-                )
-    numbers = sorted(int(file.stem) for file in files if _of_split_folder(file))
-    if numbers != list(range(len(numbers))):
-        raise DataError(
-            f"{files[0].parent}: got the parts {', '.join(map(str, numbers[:10]))}, expected 0 to {numbers[-1]}; fetch "
-            "the others"
-        )
+            whole = file.with_name(file.stem[: shard.start()])
+            parts.setdefault((whole, int(shard[2])), []).append(int(shard[1]))
+    for (whole, count), numbers in parts.items():
+        if sorted(numbers) != list(range(count)):
+            raise DataError(
+                f"{whole}: got the parts {_some(sorted(numbers))} of {count}, from 0 on, expected each once; fetch "
+                "what is missing, remove what is double"
+            )
     return files
+
+
+def _check_numbers(files: Sequence[Path]) -> None:
+    """Be sure that no file of 0000, 0001, ... is missing, as far as their numbers tell; 2019 is no such number."""
+    numbers = {int(file.stem) for file in files if NUMBER.fullmatch(file.stem)}
+    missing = sorted(set(range(max(numbers, default=0))) - numbers)
+    if missing and any(file.stem.startswith("0") for file in files if NUMBER.fullmatch(file.stem)):
+        raise DataError(
+            f"{files[0].parent}: has no part {_some([f'{number:04}' for number in missing])}, but {max(numbers):04}, "
+            "expected all from 0000 on; fetch what is missing, or rename the files if they are no parts"
+        )
+
+
+def _some(things: Sequence[object]) -> str:
+    return ", ".join(map(str, things[:10])) + (", …" if len(things) > 10 else "")
 
 
 @hookimpl

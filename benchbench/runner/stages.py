@@ -48,8 +48,8 @@ from benchbench.types import (
 )
 from benchbench.types.comparison import Features
 
-# The extractor's context seed: one ruler for all rows.
-RULER_SEED = 0
+# The extractor's context: one ruler, to all digits, for all rows, whatever they are trained in.
+RULER_SEED, RULER_COMPUTE = 0, Compute()
 
 
 class Stages:
@@ -96,22 +96,32 @@ class Stages:
             cuda_graphs=wanted.cuda_graphs,
         )
 
-    @cached_property
-    def _environment(self) -> dict[str, Any]:
-        """What is computed here is computed on."""
-        return {**environment(self.work.device), "compute": asdict(self._compute)}
+    def _kept(
+        self,
+        stage: str,
+        inputs: Mapping[str, Any],
+        make: Callable[[], Made],
+        compute: Compute | None = None,
+        began: float | None = None,
+    ) -> Entry:
+        """The stored entry, or a new one, which notes how it came about.
 
-    def _kept(self, stage: str, inputs: Mapping[str, Any], make: Callable[[], Made]) -> Entry:
-        """The stored entry, or a new one, which notes its environment: a later revision may compute some anew.
+        That is its environment, as a later revision may compute some anew; and how long it took with all that had to
+        be made for it, which a plan says before it is made again.
 
-        And how long it took, with what had to be made for it: a plan says so before it is made again.
+        Args:
+            stage: The stage's name.
+            inputs: All that determines the result.
+            make: Computes it.
+            compute: How its network was trained, where not as the cell's own.
+            began: When its work began by the clock ``time.perf_counter``, if before this call.
         """
 
         def noted() -> Made:
-            began = time.perf_counter()
+            start = time.perf_counter() if began is None else began
             files, meta = make()
-            took = time.perf_counter() - began
-            return files, {**meta, "stage_seconds": took, "environment": self._environment}
+            where = {**environment(self.work.device), "compute": asdict(compute or self._compute)}
+            return files, {**meta, "stage_seconds": time.perf_counter() - start, "environment": where}
 
         return self.store.get_or_make(stage, inputs, noted)
 
@@ -231,12 +241,11 @@ class Stages:
 
             def make() -> Made:
                 self.progress.enter(f"features {spec.name}", self._images_a_step("features", spec))
-                # One ruler, to all digits, whatever the rows are trained in.
-                extractor.fit(self.work.dataset.train, self._context(RULER_SEED, compute=Compute()))
+                extractor.fit(self.work.dataset.train, self._context(RULER_SEED, compute=RULER_COMPUTE))
                 state = extractor.state_dict()
                 return {"state.pt": state_bytes(state)}, {"weights": weights_digest(state)}
 
-            entry = self._kept("extractor", self.inputs.extractor(spec), make)
+            entry = self._kept("extractor", self.inputs.extractor(spec), make, compute=RULER_COMPUTE)
             extractor.load_state_dict(load_state(entry.file("state.pt")))
             self._extractors[spec.name] = (extractor, str(entry.meta["weights"]))
         return self._extractors[spec.name]
@@ -253,6 +262,7 @@ class Stages:
 
     def metric(self, extractor: PluginSpec, metric: PluginSpec) -> Entry:
         """One metric in one feature space, on the same number of real and synthetic images."""
+        began = time.perf_counter()
         _, weights = self.extractor(extractor)
 
         def make() -> Made:
@@ -264,7 +274,7 @@ class Stages:
             compared = sets.synthetic if sets.drawn is None else sets.drawn
             return {}, {"values": values, "n": len(compared), "dimensions": sets.real.shape[1]}
 
-        return self._kept("metric", self.inputs.metric(self.cell, extractor, metric, weights), make)
+        return self._kept("metric", self.inputs.metric(self.cell, extractor, metric, weights), make, began=began)
 
     def _feature_sets(self, spec: PluginSpec, metric: Metric) -> FeatureSets:
         """What the metric compares; further sets only where it needs them."""

@@ -72,6 +72,11 @@ class Store:
             return None
         return Entry(key, folder, header["meta"])
 
+    def meta(self, stage: str, key: str) -> Mapping[str, Any] | None:
+        """The meta of an entry whose header is whole, whatever has become of its files; None where there is none."""
+        fault, header = _header(self._folder(stage, key), stage, key)
+        return None if fault else header["meta"]
+
     def get_or_make(self, stage: str, inputs: Mapping[str, Any], make: Callable[[], Made]) -> Entry:
         """Serve the entry for ``inputs``, or call ``make`` and keep what it gives.
 
@@ -122,8 +127,8 @@ def _header_digest(header: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical(dict(header)).encode()).hexdigest()
 
 
-def _examine(folder: Path, stage: str, key: str) -> tuple[str, dict[str, Any]]:
-    """What is wrong with an entry (empty if nothing), and its header."""
+def _header(folder: Path, stage: str, key: str) -> tuple[str, dict[str, Any]]:
+    """What is wrong with an entry's header (empty if nothing), and what it says."""
     header = read_json(folder / HEADER)
     if not isinstance(header, dict) or "sha256" not in header:
         return "its header cannot be read", {}
@@ -134,10 +139,18 @@ def _examine(folder: Path, stage: str, key: str) -> tuple[str, dict[str, Any]]:
         return f"it has schema version {body['schema_version']}, this program reads {SCHEMA_VERSION}", {}
     if (body["stage"], body["key"]) != (stage, key):
         return "it belongs to another key", {}
-    for name, checksum in body["files"].items():
+    return "", body
+
+
+def _examine(folder: Path, stage: str, key: str) -> tuple[str, dict[str, Any]]:
+    """What is wrong with an entry (empty if nothing), and its header."""
+    fault, header = _header(folder, stage, key)
+    if fault:
+        return fault, {}
+    for name, checksum in header["files"].items():
         path = folder / name
         if not path.is_file():
             return f"{name} is missing", {}
         if sha256_file(path) != checksum:
             return f"{name} does not match its checksum", {}
-    return "", body
+    return "", header
