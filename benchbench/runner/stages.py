@@ -96,6 +96,11 @@ class Stages:
             cuda_graphs=wanted.cuda_graphs,
         )
 
+    @cached_property
+    def _environment(self) -> dict[str, object]:
+        """Asked for once: it asks git, which takes longer than many a stage."""
+        return environment(self.work.device)
+
     def _kept(
         self,
         stage: str,
@@ -120,7 +125,7 @@ class Stages:
         def noted() -> Made:
             start = time.perf_counter() if began is None else began
             files, meta = make()
-            where = {**environment(self.work.device), "compute": asdict(compute or self._compute)}
+            where = {**self._environment, "compute": asdict(compute or self._compute)}
             return files, {**meta, "stage_seconds": time.perf_counter() - start, "environment": where}
 
         return self.store.get_or_make(stage, inputs, noted)
