@@ -185,3 +185,11 @@ def test_a_plan_takes_as_long_as_the_missing_results_took(finished: Bench) -> No
     assert whole > max(took.values())
     finished.edit(finished.file, "- noise", "- blur")
     assert finished.plan()["blur-seed0"]["seconds"] is None
+
+
+@pytest.mark.parametrize("damaged", ["NaN", "1e999", "7", '["fit"]'])
+def test_a_damaged_note_of_what_was_computed_stops_no_plan(finished: Bench, damaged: str) -> None:
+    note = finished.folder / ".benchbench/cells/toy-board/toy-seed0/inputs.json"
+    note.write_text(f'{{"fit/fit": {{"train": {damaged}}}, "sample/sample": {damaged}}}')
+    missing = finished.plan("--set", "generators[0].config.weight=0.25")["toy-seed0"]["missing"]
+    assert missing["fit"] and missing["sample"]

@@ -134,19 +134,28 @@ def _label(result: Result) -> str:
 
 def _standing(result: Result, before: Mapping[str, Any], store: Store) -> Standing:
     """Look a result up; it is checked against its checksums once, here."""
-    key, inputs = result.key, before.get(_label(result))
-    earlier = content_key(result.stage, inputs) if isinstance(inputs, dict) else None
-    if key is None:
-        return Standing(result, None, "its feature extractor is not fitted yet", earlier)
-    entry = store.get(result.stage, key)
+    key = result.key
+    entry = None if key is None else store.get(result.stage, key)
     if entry is not None:
         return Standing(result, entry, "")
-    return Standing(result, None, _reason(result, before), earlier if earlier != key else None)
+    noted = before.get(_label(result))
+    inputs = noted if isinstance(noted, dict) else None
+    earlier = _key_of(result.stage, inputs)
+    return Standing(result, None, _reason(result, inputs), earlier if earlier != key else None)
 
 
-def _reason(result: Result, before: Mapping[str, Any]) -> str:
-    """Why a result is not stored."""
-    earlier = before.get(_label(result))
+def _key_of(stage: str, noted: Mapping[str, Any] | None) -> str | None:
+    """The key of noted inputs; None of no note, and of a damaged one (JSON that nobody wrote, as NaN)."""
+    try:
+        return None if noted is None else content_key(stage, noted)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _reason(result: Result, earlier: Mapping[str, Any] | None) -> str:
+    """Why a result is not stored, whose inputs were ``earlier``; None where it never was."""
+    if result.key is None:
+        return "its feature extractor is not fitted yet"
     if earlier is None:
         return "never computed"
     changes = list(_differences(earlier, result.inputs, ()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +43,7 @@ class PlanLine:
 def plan_lines(work: Workspace, only: Sequence[str]) -> list[PlanLine]:
     """What would run, what is cached, and why the rest is not."""
     states = plan_cells(work, only)
-    took = {row: _Took() for row in {state.cell.row for state in states}}
+    took: dict[str, _Took] = defaultdict(_Took)
     for state in states:
         took[state.cell.row].learn(work, state)
     return [_line(state, took[state.cell.row]) for state in states]
@@ -80,7 +81,7 @@ class _Took:
         wanted = [(missing.result.stage, missing.result.name) for missing in state.missing]
         found = [self.results.get(part, longest.get(part[0])) for part in wanted]
         known = [seconds for seconds in found if seconds is not None]
-        anew = len(wanted) == len(state.results) or len(known) < len(found)
+        anew = not state.begun or len(known) < len(found)
         return max(sum(known), self.whole if anew else 0.0) or None
 
 
