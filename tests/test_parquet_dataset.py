@@ -202,6 +202,12 @@ def test_a_missing_part_is_named(tmp_path, checksum):
         load(tmp_path)
 
 
+def test_an_absurd_number_of_parts_is_named(tmp_path):
+    write(tmp_path / f"train-00000-of-{10**18}.parquet", table())
+    with pytest.raises(DataError, match=r"got the parts 0 of 1000000000000000000, "):
+        load(tmp_path)
+
+
 def test_a_part_of_another_time_is_named(tmp_path):
     for checksum in ("ea742e8cec99d6ca", "0d27a2b3e9d1f4c5"):
         write(tmp_path / f"train-00000-of-00002-{checksum}.parquet", table())

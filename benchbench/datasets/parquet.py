@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ NAMES = {"train": ("train", "training"), "val": ("validation", "valid", "val", "
 
 # Parts of a split: -00000-of-00002, in some with a checksum after it; 0000, 0001, ... in a folder of its own.
 SHARD = re.compile(r"-(\d+)-of-(\d+)(-[0-9a-f]{16})?$")
-NUMBER = re.compile(r"\d{4}")
+NUMBER = re.compile(r"[0-9]{4}")
 
 logger = logging.getLogger(__name__)
 
@@ -125,8 +126,9 @@ def _given(path: Path) -> Mapping[str, Sequence[Path]]:
         )
     if others:
         logger.warning("dataset 'parquet': left out are %d files of no split: %s", len(others), _listed(others))
-    for parent in {file.parent for of_split in found.values() for file in of_split} - {folder}:
-        _check_numbers([file for of_split in found.values() for file in of_split if file.parent == parent])
+    within = sorted(file for of_split in found.values() for file in of_split if file.parent != folder)
+    for parent, files in groupby(within, key=lambda file: file.parent):
+        _check_numbers(parent, [file.stem for file in files if NUMBER.fullmatch(file.stem)])
     return {split: _all_shards(found[split]) for split in NAMES if split in found}
 
 
@@ -157,8 +159,8 @@ def _in_folder(path: Path) -> tuple[Path, Sequence[Path]]:
     if configs:
         raise DataError(
             f"dataset 'parquet': {path} has parquet files in {len(configs)} folders "
-            f"({_some([folder.name for folder in configs])}), a config of the dataset each, expected one; say which "
-            f"with the dataset's config key 'path', for example {next(iter(configs)).absolute()}"
+            f"({_listed([folder.name for folder in configs], 10)}), a config of the dataset each, expected one; say "
+            f"which with the dataset's config key 'path', for example {next(iter(configs)).absolute()}"
         )
     deeper = sorted({file.parent for file in path.rglob("*.parquet")})
     hint = f"; there are some in {_listed(deeper)}" if deeper else ""
@@ -168,8 +170,8 @@ def _in_folder(path: Path) -> tuple[Path, Sequence[Path]]:
     )
 
 
-def _listed(paths: Sequence[Path]) -> str:
-    return ", ".join(map(str, paths[:3]))
+def _listed(things: Sequence[object], most: int = 3) -> str:
+    return ", ".join(map(str, things[:most]))
 
 
 def _all_shards(files: Sequence[Path]) -> Sequence[Path]:
@@ -180,27 +182,22 @@ def _all_shards(files: Sequence[Path]) -> Sequence[Path]:
             whole = file.with_name(file.stem[: shard.start()])
             parts.setdefault((whole, int(shard[2])), []).append(int(shard[1]))
     for (whole, count), numbers in parts.items():
-        if sorted(numbers) != list(range(count)):
+        if len(numbers) != count or sorted(numbers) != list(range(count)):
             raise DataError(
-                f"{whole}: got the parts {_some(sorted(numbers))} of {count}, from 0 on, expected each once; fetch "
-                "what is missing, remove what is double"
+                f"{whole}: got the parts {_listed(sorted(numbers), 10)} of {count}, from 0 on, expected each once; "
+                "fetch what is missing, remove what is double"
             )
     return files
 
 
-def _check_numbers(files: Sequence[Path]) -> None:
-    """Be sure that no file of 0000, 0001, ... is missing, as far as their numbers tell; 2019 is no such number."""
-    numbers = {int(file.stem) for file in files if NUMBER.fullmatch(file.stem)}
-    missing = sorted(set(range(max(numbers, default=0))) - numbers)
-    if missing and any(file.stem.startswith("0") for file in files if NUMBER.fullmatch(file.stem)):
+def _check_numbers(folder: Path, stems: Sequence[str]) -> None:
+    """Be sure that none of 0000, 0001, ... is missing, as far as their numbers tell; 2019 is no such number."""
+    missing = sorted({f"{number:04}" for number in range(int(max(stems, default="0")))} - set(stems))
+    if missing and any(stem.startswith("0") for stem in stems):
         raise DataError(
-            f"{files[0].parent}: has no part {_some([f'{number:04}' for number in missing])}, but {max(numbers):04}, "
-            "expected all from 0000 on; fetch what is missing, or rename the files if they are no parts"
+            f"{folder}: has no part {_listed(missing, 10)}, but {max(stems)}, expected all from 0000 on; fetch what is "
+            "missing, or rename the files if they are no parts"
         )
-
-
-def _some(things: Sequence[object]) -> str:
-    return ", ".join(map(str, things[:10])) + (", …" if len(things) > 10 else "")
 
 
 @hookimpl
